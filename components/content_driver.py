@@ -115,7 +115,7 @@ class ContentDriver(ToolchainDriver):
         """
         added = super().resolve_external(exec_properties, input_dict)
         options = read_options(exec_properties.get("options"), signatures=exec_properties.get("signatures"))
-        source = locate_source(exec_properties, input_dict, step=options.step)
+        source = locate_source(exec_properties, input_dict, step=options.source.step)
         if source is not None:
             added |= pin_source(source, options).to_properties()
         return added

@@ -106,7 +106,9 @@ class ConversionExecutor(base_executor.BaseExecutor):
         serving_dir = find_local_dir(path_utils.serving_model_dir(model.uri))
         try:
             # The pinned path is the very step already.
-            conversion = convert_source(pinned.path, serving_dir, replace(options, step=None))
+            conversion = convert_source(
+                pinned.path, serving_dir, replace(options, source=replace(options.source, step=None))
+            )
         except Exception:
             # A source that moved under the reader fails in odd ways: say so rather than what it looked like.
             verify_source(pinned, options)
@@ -218,7 +220,7 @@ def _pin_now(
     exec_properties: Mapping[str, Any], input_dict: Mapping[str, list[Any]], *, options: ConversionOptions
 ) -> PinnedSource:
     """Pins the source where no driver did: on Kubeflow, or on Airflow for an upstream model."""
-    source = locate_source(exec_properties, input_dict, step=options.step)
+    source = locate_source(exec_properties, input_dict, step=options.source.step)
     if source is None:
         raise SettingsError(
             "The node has neither a source nor a resolved source_model.", expected="one of them"

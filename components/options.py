@@ -16,6 +16,7 @@ from typing import Any
 from servable.convert import ConversionOptions
 from servable.errors import SettingsError
 from servable.signature import SignatureRequest, read_requests
+from servable.sources.options import SourceOptions
 
 # Raised whenever an old text would be read differently; part of the cache key.
 OPTIONS_SCHEMA = 1
@@ -62,10 +63,10 @@ def write_options(options: ConversionOptions) -> str:
         return json.dumps(
             {
                 "frozen": dict(options.frozen),
-                "step": options.step,
-                "custom_objects": _write_path(options.custom_objects),
+                "step": options.source.step,
+                "custom_objects": _write_path(options.source.custom_objects),
                 "inputs": _write_path(options.inputs),
-                "assets": {name: _write_path(path) for name, path in options.assets.items()},
+                "assets": {name: _write_path(path) for name, path in options.source.assets.items()},
                 "default_signature": options.default_signature,
                 "make_baseline": options.make_baseline,
             },
@@ -101,10 +102,12 @@ def read_options(text: str | None, *, signatures: str | None = None) -> Conversi
     return ConversionOptions(
         signatures=read_signatures(signatures),
         frozen=given.get("frozen") or {},
-        step=given.get("step"),
-        custom_objects=_read_path(given.get("custom_objects")),
+        source=SourceOptions(
+            step=given.get("step"),
+            custom_objects=_read_path(given.get("custom_objects")),
+            assets={name: Path(path) for name, path in (given.get("assets") or {}).items()},
+        ),
         inputs=_read_path(given.get("inputs")),
-        assets={name: Path(path) for name, path in (given.get("assets") or {}).items()},
         default_signature=given.get("default_signature", "first"),
         make_baseline=given.get("make_baseline", True),
     )
@@ -112,9 +115,9 @@ def read_options(text: str | None, *, signatures: str | None = None) -> Conversi
 
 def list_option_files(options: ConversionOptions) -> dict[str, Path]:
     """Lists the user's files that shape the result beside the source itself, by what they are."""
-    files = {f"asset {name}": path for name, path in options.assets.items()}
-    if options.custom_objects is not None:
-        files["custom objects"] = options.custom_objects
+    files = {f"asset {name}": path for name, path in options.source.assets.items()}
+    if options.source.custom_objects is not None:
+        files["custom objects"] = options.source.custom_objects
     if options.inputs is not None:
         files["inputs"] = options.inputs
     return files

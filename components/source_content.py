@@ -76,7 +76,7 @@ def pin_source(path: Path, options: ConversionOptions) -> PinnedSource:
         SourceError: There is nothing complete and known at the path.
         SettingsError: A file that the options name is not there.
     """
-    source = resolve_source(path, step=options.step)
+    source = resolve_source(path, step=options.source.step)
     return PinnedSource(source.path, digest_source(source), digest_option_files(options))
 
 

@@ -1,7 +1,7 @@
 """The front door's options: words of a command line become the values that the corridor takes.
 
-What passes through: `--signature`, `--input`, `--output` and `--set` in the order they were typed; an input
-or output belongs to the signature named last before it. No TensorFlow here.
+What passes through: `--signature`, `--input` and `--output` in the order they were typed; an input or output
+belongs to the signature named last before it. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from servable.cli_source_options import add_source_options, read_source_options
 from servable.errors import SettingsError, UsageError
 from servable.signature import DEFAULT_SIGNATURE, METHOD_NAMES, SignatureRequest
 
@@ -35,26 +36,6 @@ class SignatureAction(argparse.Action):
         namespace.typed = [*typed, (self.dest, values)]
 
 
-class SetAction(argparse.Action):
-    """Collects TENSOR=VALUE pairs; the same tensor twice is an error."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Notes one pair."""
-        pairs = dict(getattr(namespace, self.dest) or {})
-        key, separator, value = str(values).rpartition("=") if self.dest == "set" else values.partition("=")
-        if not separator or not key or not value:
-            parser.error(f"{option_string} wants {self.metavar}, received {values!r}")
-        if key in pairs:
-            parser.error(f"{option_string} names {key!r} twice")
-        setattr(namespace, self.dest, {**pairs, key: value})
-
-
 def add_conversion_options(parser: argparse.ArgumentParser) -> None:
     """Adds what `convert` takes."""
     group = parser.add_argument_group("signatures")
@@ -75,26 +56,7 @@ def add_conversion_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="signature that serving_default repeats: a name, first (default) or none",
     )
-    group = parser.add_argument_group("source")
-    group.add_argument(
-        "--set",
-        action=SetAction,
-        metavar="TENSOR=VALUE",
-        help="freeze a training switch, such as is_training:0=false",
-    )
-    group.add_argument("--step", type=int, help="which checkpoint of a folder (default: the latest)")
-    group.add_argument(
-        "--custom-objects",
-        type=Path,
-        metavar="FILE.py",
-        help="defines CUSTOM_OBJECTS or custom_objects(keras); this file is run",
-    )
-    group.add_argument(
-        "--asset",
-        action=SetAction,
-        metavar="NAME=FILE",
-        help="file of a lookup table that does not lie beside the checkpoint",
-    )
+    add_source_options(parser)
     group = parser.add_argument_group("baseline and checks")
     group.add_argument(
         "--inputs", type=Path, metavar="FILE.npz", help="inputs to compare with (default: made up)"
@@ -163,10 +125,8 @@ def read_conversion_options(arguments: argparse.Namespace) -> ConversionOptions:
     return ConversionOptions(
         signatures=read_requests(arguments),
         frozen=arguments.set or {},
-        step=arguments.step,
-        custom_objects=arguments.custom_objects,
+        source=read_source_options(arguments),
         inputs=arguments.inputs,
-        assets={name: Path(path) for name, path in (arguments.asset or {}).items()},
         default_signature=None if default == "none" else default,
         make_baseline=arguments.make_baseline,
     )

@@ -24,7 +24,8 @@ from servable.formats.digest import digest_tree
 from servable.model import Arrays, Origin, Progress, Scalar, TrainedModel
 from servable.report import Finding, Report, Severity
 from servable.signature import Signature, SignatureRequest
-from servable.sources.opening import SourceOptions, open_source
+from servable.sources.opening import open_source
+from servable.sources.options import SourceOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,16 @@ class ConversionOptions:
     Attributes:
         signatures: What to serve; empty for the source's own.
         frozen: Training switches by tensor name and their value in serving.
-        step: Which checkpoint of a folder; the latest complete one by default.
-        custom_objects: Python file with the model's own classes. It is run.
+        source: About the source itself.
         inputs: `.npz` of inputs for the baseline; made up when None.
-        assets: Files of lookup tables, by file name or by the path in the graph.
         default_signature: What `serving_default` repeats: "first", a name, or None for nothing.
         make_baseline: Whether the source itself is run. It then holds all of its variables in memory.
     """
 
     signatures: tuple[SignatureRequest, ...] = ()
     frozen: Mapping[str, Scalar] = field(default_factory=dict)
-    step: int | None = None
-    custom_objects: Path | None = None
+    source: SourceOptions = field(default_factory=SourceOptions)
     inputs: Path | None = None
-    assets: Mapping[str, Path] = field(default_factory=dict)
     default_signature: str | None = FIRST
     make_baseline: bool = True
 
@@ -93,11 +90,7 @@ def convert_source(
         SettingsError: A file of the user's is wrong.
     """
     chosen = options or ConversionOptions()
-    model = open_source(
-        source,
-        SourceOptions(step=chosen.step, custom_objects=chosen.custom_objects, assets=chosen.assets),
-        progress=progress,
-    )
+    model = open_source(source, chosen.source, progress=progress)
     requests = complete_requests(model, chosen.signatures)
     export_servable(
         model,

@@ -69,17 +69,22 @@ class GraphBody:
 
     Attributes:
         meta_graph: tensorflow.MetaGraphDef, a message of `servable.formats.protos`.
-        checkpoint_prefix: Path of the checkpoint without `.index`.
+        checkpoint_prefix: Path of the checkpoint without `.index`; None for a graph without variables.
         variable_keys: Variable node to its place in the checkpoint, as the trainer's saver has it.
         asset_dir: Where the files that the graph reads (vocabularies) are looked for.
         assets: The user's own files, by file name or by the path in the graph.
+        initializers: Nodes that the source's own loader runs once, such as a SavedModel's init op, beside the
+            initializers of lookup tables, which are found in the graph.
+        allowed_ops: Ops that do more than compute and that the user lets in all the same.
     """
 
     meta_graph: Any
-    checkpoint_prefix: Path
+    checkpoint_prefix: Path | None
     variable_keys: Mapping[str, VariableKey]
     asset_dir: Path
     assets: Mapping[str, Path] = field(default_factory=dict)
+    initializers: tuple[str, ...] = ()
+    allowed_ops: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,37 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A request as the intake completes it.
+
+    Attributes:
+        request: With explicit inputs and outputs.
+        frozen: Training switches and their value in serving, the user's own included.
+        notes: What was chosen, and why.
+    """
+
+    request: SignatureRequest
+    frozen: Mapping[str, Scalar]
+    notes: tuple[Finding, ...] = ()
+
+
+class Suggester(Protocol):
+    """Completes what a user left out, from what the source's graph looks like."""
+
+    def __call__(self, request: SignatureRequest, *, frozen: Mapping[str, Scalar]) -> Suggestion:
+        """Chooses inputs, outputs and switches.
+
+        Args:
+            request: What the user said; either side may be empty.
+            frozen: Switches that the user froze.
+
+        Raises:
+            SignatureError: The choice is not clear; it lists the candidates with the reason for each.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedModel:
     """What every source yields and the workshop takes.
 
@@ -170,6 +206,7 @@ class TrainedModel:
         signatures: What the source itself suggests, best first; empty when it says nothing.
         predict: The source framework's own answer to given inputs.
         notes: What the intake saw that the user should know.
+        suggest: Completes a request from the graph, where the source holds no signatures that fit.
     """
 
     origin: Origin
@@ -177,3 +214,4 @@ class TrainedModel:
     signatures: tuple[SignatureRequest, ...]
     predict: Predictor
     notes: tuple[Finding, ...] = field(default=())
+    suggest: Suggester | None = None

@@ -15,6 +15,7 @@ from components.options import make_absolute, parse_requests, require_absolute
 from servable.convert import ConversionOptions
 from servable.model import Scalar
 from servable.signature import SignatureRequest
+from servable.sources.options import SourceOptions
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -81,9 +82,10 @@ class CheckpointImporter(ConversionComponent):
             options=ConversionOptions(
                 signatures=parse_requests(signatures),
                 frozen=dict(freeze),
-                step=step,
+                source=SourceOptions(
+                    step=step, assets={name: require_absolute(path) for name, path in assets.items()}
+                ),
                 inputs=make_absolute(inputs),
-                assets={name: require_absolute(path) for name, path in assets.items()},
                 default_signature=default_signature,
                 make_baseline=make_baseline,
             ),

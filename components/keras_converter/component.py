@@ -13,6 +13,7 @@ from components.keras_converter.executor import Executor
 from components.options import make_absolute, parse_requests
 from servable.convert import ConversionOptions
 from servable.signature import SignatureRequest
+from servable.sources.options import SourceOptions
 
 
 class KerasConverter(ConversionComponent):
@@ -68,7 +69,7 @@ class KerasConverter(ConversionComponent):
             source_subpath=source_subpath,
             options=ConversionOptions(
                 signatures=parse_requests(signatures),
-                custom_objects=make_absolute(custom_objects),
+                source=SourceOptions(custom_objects=make_absolute(custom_objects)),
                 inputs=make_absolute(inputs),
                 default_signature=default_signature,
                 make_baseline=make_baseline,

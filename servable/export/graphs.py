@@ -77,9 +77,12 @@ def write_graph_model(
     reached |= find_ancestors(nodes, initializers)
     found_assets = find_assets(nodes, initializers, body.asset_dir, body.assets)
 
-    bundle = open_bundle(body.checkpoint_prefix)
+    bundle = None if body.checkpoint_prefix is None else open_bundle(body.checkpoint_prefix)
     variables = match_variables(
-        find_variables(nodes, reached), body.variable_keys, bundle.entries, where=str(bundle.prefix)
+        find_variables(nodes, reached),
+        body.variable_keys,
+        bundle.entries if bundle else (),
+        where=str(body.checkpoint_prefix or body.asset_dir),
     )
     kept = {name: _clean_node(node) for name, node in nodes.items() if name in reached}
     _keep_variable_reads(kept, nodes, variables)
@@ -98,7 +101,7 @@ def write_graph_model(
     )
 
     out_dir.mkdir(parents=True)
-    if variables:
+    if bundle is not None and variables:
         (out_dir / "variables").mkdir()
         keys = {key.key: key.key for key in variables.values()}
         copy_tensors(bundle, keys, out_dir / "variables" / "variables", progress=progress)

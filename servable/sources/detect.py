@@ -31,6 +31,7 @@ class Kind(StrEnum):
     KERAS_HDF5_WEIGHTS = "keras-hdf5-weights"
     KERAS_ARCHIVE = "keras-archive"
     SAVED_MODEL = "saved-model"
+    FROZEN_GRAPH = "frozen-graph"
 
 
 def detect_file(path: Path) -> Kind:

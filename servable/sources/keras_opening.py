@@ -31,17 +31,16 @@ from servable.sources.keras_config import ARCHIVE_KIND, HDF5_KIND, KerasConfig, 
 from servable.sources.keras_gate import check_config
 from servable.sources.keras_subclassed import bind_subclassed
 from servable.sources.keras_unknowns import find_operations, list_unknown_names
+from servable.sources.options import SourceOptions
+from servable.sources.resolving import Source
 
 
-def open_keras(
-    path: Path, kind: str, *, custom_objects: Path | None = None, progress: Progress | None = None
-) -> TrainedModel:
+def open_keras(source: Source, options: SourceOptions, *, progress: Progress | None = None) -> TrainedModel:
     """Builds the model of a Keras file, with its weights, for inference.
 
     Args:
-        path: The file.
-        kind: "keras-hdf5" or "keras-archive".
-        custom_objects: The user's Python file with custom layers and functions; the only code that runs.
+        source: Of a Keras kind.
+        options: What the user says about it; the files it names are the only code that runs.
         progress: Told of the stages.
 
     Returns:
@@ -53,7 +52,10 @@ def open_keras(
         UnsafeSourceError: Loading it would run code or reach outside it.
         SettingsError: The file of custom objects cannot be used, or Keras runs on another backend.
     """
-    config = read_keras_config(path, kind, custom_names=frozenset() if custom_objects is None else None)
+    path, custom_objects = source.path, options.custom_objects
+    config = read_keras_config(
+        path, source.kind.value, custom_names=frozenset() if custom_objects is None else None
+    )
     if progress:
         progress("load model", 0, 1)
     loaded = _load_model(config, custom_objects)
@@ -80,7 +82,7 @@ def open_keras(
         body=body,
         signatures=(request,),
         predict=_KerasPredictor(body),
-        notes=(*loaded.notes, *call.notes),
+        notes=(*source.notes, *loaded.notes, *call.notes),
     )
 
 

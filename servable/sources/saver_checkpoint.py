@@ -6,7 +6,6 @@ variables stay on disk until the workshop copies them, and the graph is run only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from servable.formats.digest import digest_files
 from servable.formats.protos import MetaGraphDef, parse_message
 from servable.model import GraphBody, Origin, Progress, TrainedModel
 from servable.signature import METHOD_NAMES, RESERVED_SIGNATURES, SignatureRequest, read_signature
+from servable.sources.options import SourceOptions
 from servable.sources.resolving import Source
 from servable.sources.saver_graph import read_variable_keys
 from servable.sources.session import run_source_graph
@@ -25,13 +25,13 @@ _MAX_META_BYTES = 2**31 - 1
 
 
 def open_saver_checkpoint(
-    source: Source, *, assets: Mapping[str, Path], progress: Progress | None = None
+    source: Source, options: SourceOptions, *, progress: Progress | None = None
 ) -> TrainedModel:
     """Reads the meta graph of a checkpoint.
 
     Args:
         source: Of kind TF1_SAVER.
-        assets: The user's files for lookup tables, by file name or by the path in the graph.
+        options: What the user says about it.
         progress: Told of the bytes that the digest has read.
 
     Raises:
@@ -52,7 +52,8 @@ def open_saver_checkpoint(
         checkpoint_prefix=source.path,
         variable_keys=read_variable_keys(meta_graph),
         asset_dir=source.path.parent,
-        assets=assets,
+        assets=options.assets,
+        allowed_ops=options.allowed_ops,
     )
     origin = Origin(
         path=source.path,

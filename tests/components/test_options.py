@@ -19,6 +19,7 @@ from components.options import (
 from servable.convert import ConversionOptions
 from servable.errors import SettingsError, SignatureError
 from servable.signature import SignatureRequest
+from servable.sources.options import SourceOptions
 
 FULL = ConversionOptions(
     signatures=(
@@ -26,10 +27,12 @@ FULL = ConversionOptions(
         SignatureRequest("a", {"inputs": "s:0"}, {"scores": "p:0"}, "classify"),
     ),
     frozen={"is_training": False, "keep_prob": 1.0, "count": 3, "mode": "serve"},
-    step=300,
-    custom_objects=Path("/data/objects.py"),
+    source=SourceOptions(
+        step=300,
+        custom_objects=Path("/data/objects.py"),
+        assets={"vocab.txt": Path("/data/words.txt")},
+    ),
     inputs=Path("/data/inputs.npz"),
-    assets={"vocab.txt": Path("/data/words.txt")},
     default_signature=None,
     make_baseline=False,
 )

@@ -16,6 +16,7 @@ from components.source_content import (
 )
 from servable.convert import ConversionOptions
 from servable.errors import BrokenSourceError, SettingsError, SourceError
+from servable.sources.options import SourceOptions
 
 CHECKPOINT, OTHER_CHECKPOINT = "tf1.15-lr-a", "tf1.12-lr-a"
 KERAS = "keras3.15-multi_io-a"
@@ -73,7 +74,11 @@ def test_incomplete_source_is_never_taken(copy_case, case):
 def test_file_of_an_option_is_part_of_the_key(copy_case, tmp_path, option):
     folder, path = copy_case(CHECKPOINT), tmp_path / "file"
     path.write_bytes(b"one")
-    options = replace(NO_OPTIONS, **{option: {"vocab": path} if option == "assets" else path})
+    if option == "inputs":
+        options = ConversionOptions(inputs=path)
+    else:
+        said = {"vocab": path} if option == "assets" else path
+        options = ConversionOptions(source=SourceOptions(**{option: said}))
     first = pin_source(folder, options)
     assert pin_source(folder, options) == first
     path.write_bytes(b"two")
@@ -87,8 +92,8 @@ def test_two_assets_that_change_places_are_a_miss(copy_case, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")
     two.write_text("2")
-    there = pin_source(folder, replace(NO_OPTIONS, assets={"a": one, "b": two}))
-    back = pin_source(folder, replace(NO_OPTIONS, assets={"a": two, "b": one}))
+    there = pin_source(folder, ConversionOptions(source=SourceOptions(assets={"a": one, "b": two})))
+    back = pin_source(folder, ConversionOptions(source=SourceOptions(assets={"a": two, "b": one})))
     assert there.options_digest != back.options_digest
 
 
@@ -106,7 +111,9 @@ def test_option_file_behind_a_link_counts_by_what_it_points_to(copy_case, tmp_pa
 
 
 def test_missing_option_files_are_all_told(copy_case, tmp_path):
-    options = replace(NO_OPTIONS, inputs=tmp_path / "none.npz", custom_objects=tmp_path / "none.py")
+    options = ConversionOptions(
+        inputs=tmp_path / "none.npz", source=SourceOptions(custom_objects=tmp_path / "none.py")
+    )
     with pytest.raises(SettingsError, match=r"none\.py.*none\.npz"):
         pin_source(copy_case(CHECKPOINT), options)
 

@@ -13,7 +13,7 @@ from servable.runtime.session import run_calls
 pytestmark = [pytest.mark.tensorflow]
 
 TF1_CASES = ("tf1.*-lr-?", "tf1.*-cnn_bn-?", "tf1.*-dropout-?", "tf1.*-multi_head-?", "tf1.*-lookup-?")
-KERAS_CASES = ("k2*-*-?", "tfk*-*-?", "keras3*-*-?")
+KERAS_CASES = ("k2*-[!jl]*-a", "tfk*-[!jl]*-a", "keras3*-[!l]*-a")
 
 
 def ask_cpp_runtime(saved_model_dir, signatures, inputs):

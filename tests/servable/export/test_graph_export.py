@@ -10,7 +10,8 @@ from servable.export.exporting import export_servable, read_signatures
 from servable.formats.bundle import open_bundle
 from servable.formats.protos import SavedModel, parse_message
 from servable.signature import SignatureRequest
-from servable.sources.opening import SourceOptions, open_source
+from servable.sources.opening import open_source
+from servable.sources.options import SourceOptions
 
 pytestmark = pytest.mark.tensorflow
 

@@ -10,20 +10,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from servable import options_json
 from servable.convert import ConversionOptions
 from servable.errors import SettingsError
 from servable.signature import SignatureRequest, read_requests
-from servable.sources.options import SourceOptions
 
 # Raised whenever an old text would be read differently; part of the cache key.
-OPTIONS_SCHEMA = 1
-
-_KEYS = frozenset(
-    {"frozen", "step", "custom_objects", "inputs", "assets", "default_signature", "make_baseline"}
-)
+OPTIONS_SCHEMA = 2
 
 
 def write_signatures(signatures: Sequence[SignatureRequest]) -> str:
@@ -31,16 +28,7 @@ def write_signatures(signatures: Sequence[SignatureRequest]) -> str:
 
     The order counts: the first signature may become the default one.
     """
-    return json.dumps(
-        {
-            request.name: {
-                "inputs": dict(request.inputs),
-                "outputs": dict(request.outputs),
-                "method": request.method,
-            }
-            for request in signatures
-        }
-    )
+    return json.dumps(options_json.write_requests(signatures))
 
 
 def read_signatures(text: str | None) -> tuple[SignatureRequest, ...]:
@@ -59,19 +47,10 @@ def write_options(options: ConversionOptions) -> str:
     Raises:
         SettingsError: A frozen switch is not a plain value.
     """
+    data = options_json.write_options(options)
+    del data["signatures"]
     try:
-        return json.dumps(
-            {
-                "frozen": dict(options.frozen),
-                "step": options.source.step,
-                "custom_objects": _write_path(options.source.custom_objects),
-                "inputs": _write_path(options.inputs),
-                "assets": {name: _write_path(path) for name, path in options.source.assets.items()},
-                "default_signature": options.default_signature,
-                "make_baseline": options.make_baseline,
-            },
-            sort_keys=True,
-        )
+        return json.dumps(data, sort_keys=True)
     except TypeError as error:
         raise SettingsError(
             "The options cannot be written as JSON.",
@@ -91,36 +70,8 @@ def read_options(text: str | None, *, signatures: str | None = None) -> Conversi
         SettingsError: A text is not a JSON object, or a key is not known.
         SignatureError: A signature cannot be.
     """
-    given = read_object(text, "options")
-    unknown = sorted(set(given) - _KEYS)
-    if unknown:
-        raise SettingsError(
-            "The options have unknown keys.",
-            expected=", ".join(sorted(_KEYS)),
-            received=", ".join(unknown),
-        )
-    return ConversionOptions(
-        signatures=read_signatures(signatures),
-        frozen=given.get("frozen") or {},
-        source=SourceOptions(
-            step=given.get("step"),
-            custom_objects=_read_path(given.get("custom_objects")),
-            assets={name: Path(path) for name, path in (given.get("assets") or {}).items()},
-        ),
-        inputs=_read_path(given.get("inputs")),
-        default_signature=given.get("default_signature", "first"),
-        make_baseline=given.get("make_baseline", True),
-    )
-
-
-def list_option_files(options: ConversionOptions) -> dict[str, Path]:
-    """Lists the user's files that shape the result beside the source itself, by what they are."""
-    files = {f"asset {name}": path for name, path in options.source.assets.items()}
-    if options.source.custom_objects is not None:
-        files["custom objects"] = options.source.custom_objects
-    if options.inputs is not None:
-        files["inputs"] = options.inputs
-    return files
+    given = options_json.read_options(read_object(text, "options"))
+    return replace(given, signatures=read_signatures(signatures))
 
 
 def parse_requests(
@@ -153,6 +104,26 @@ def make_absolute(path: str | Path | None) -> Path | None:
     return None if path is None else require_absolute(path)
 
 
+def make_layers_absolute(layers: Mapping[str, str]) -> dict[str, str]:
+    """Fixes the file of each "FILE.py:function".
+
+    Raises:
+        SettingsError: A place names no function.
+    """
+    fixed = {}
+    for name, place in layers.items():
+        file, separator, function = place.rpartition(":")
+        if not separator or not file or not function:
+            raise SettingsError(
+                "A replaced layer names no function.",
+                expected="FILE.py:function",
+                received=place,
+                where=f"layer {name}",
+            )
+        fixed[name] = f"{require_absolute(file)}:{function}"
+    return fixed
+
+
 def read_object(text: str | None, name: str) -> dict[str, Any]:
     """Reads a JSON object; nothing, or Airflow's 'None', is an empty one.
 
@@ -168,11 +139,3 @@ def read_object(text: str | None, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SettingsError(f"The {name} are not a JSON object.", expected="{...}", received=text)
     return value
-
-
-def _write_path(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _read_path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import servable
-from components.options import OPTIONS_SCHEMA, list_option_files
+from components.options import OPTIONS_SCHEMA
 from servable.convert import ConversionOptions
 from servable.errors import BrokenSourceError, SettingsError, SourceError
 from servable.formats.digest import digest_files
+from servable.options_json import list_option_files
 from servable.sources.resolving import Source, resolve_source
 
 # Execution properties that the driver adds; with them they are part of the cache key.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from servable.sources.detect import Kind
 
-CHECKPOINT_KINDS: frozenset[str] = frozenset({Kind.TF1_SAVER})
+CHECKPOINT_KINDS: frozenset[str] = frozenset(
+    {Kind.TF1_SAVER, Kind.TF2_OBJECTS, Kind.FROZEN_GRAPH, Kind.SAVED_MODEL}
+)
 
-# Weights alone are a Keras matter too: the intake then says what is missing.
 KERAS_KINDS: frozenset[str] = frozenset({Kind.KERAS_HDF5, Kind.KERAS_HDF5_WEIGHTS, Kind.KERAS_ARCHIVE})

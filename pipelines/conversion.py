@@ -106,24 +106,35 @@ def create_converter(model: ModelSettings) -> Any:
     if family is SourceFamily.CHECKPOINT:
         from components.checkpoint_importer import CheckpointImporter
 
-        _refuse_options(model, family, ("custom_objects",))
+        _refuse_options(model, family, ("replace_layers",))
         return CheckpointImporter(
             source=model.source,
             signatures=model.list_requests(),
             freeze=model.freeze,
             step=model.step,
+            ema=model.ema,
+            tags=model.tags,
+            architecture=model.architecture,
+            module=model.module,
+            custom_objects=model.custom_objects,
             inputs=model.inputs,
             assets=model.assets,
+            allow_ops=model.allow_ops,
             default_signature=model.default_signature,
             make_baseline=model.make_baseline,
         )
     from components.keras_converter import KerasConverter
 
-    _refuse_options(model, family, ("freeze", "step", "assets"))
+    _refuse_options(model, family, ("freeze", "step", "ema", "tags", "assets", "allow_ops"))
     return KerasConverter(
         source=model.source,
         signatures=model.list_requests(),
         custom_objects=model.custom_objects,
+        replace_layers={
+            name: f"{layer.file}:{layer.function}" for name, layer in model.replace_layers.items()
+        },
+        architecture=model.architecture,
+        module=model.module,
         inputs=model.inputs,
         default_signature=model.default_signature,
         make_baseline=model.make_baseline,
@@ -153,7 +164,7 @@ def choose_family(model: ModelSettings) -> SourceFamily:
 
 
 def _refuse_options(model: ModelSettings, family: SourceFamily, names: tuple[str, ...]) -> None:
-    given = [name for name in names if getattr(model, name) not in (None, {})]
+    given = [name for name in names if getattr(model, name) not in (None, {}, (), False)]
     if given:
         raise SettingsError(
             f"Options of model {model.name!r} do not go with a source of the {family.value} kind.",

@@ -83,6 +83,13 @@ class SignatureSettings(_Section):
     method: StrictStr = "predict"
 
 
+class LayerSettings(_Section):
+    """The user's function that stands in for a Lambda layer's stored code."""
+
+    file: FilePath
+    function: StrictStr
+
+
 class ModelSettings(_Section):
     """One model: what it is made from, how it is offered, where it is pushed.
 
@@ -93,9 +100,15 @@ class ModelSettings(_Section):
         signatures: Wanted signatures by name; empty takes what the source itself suggests.
         freeze: Training switch to its value for serving, such as ``{is_training: false}``.
         step: Training step of the checkpoint; left out, the newest complete one.
+        ema: Whether variables take the value of their exponential moving average, where they have one.
+        tags: Which graph of a SavedModel; left out, the one tagged "serve", or the only one.
+        architecture: Structure of the model, where the source holds weights only.
+        module: Python file with the model's code, where the source holds weights only.
         custom_objects: Python file with the custom Keras objects.
+        replace_layers: Lambda layer to the ``{file, function}`` in place of its stored code.
         inputs: `.npz` with inputs on which source and exported model are compared.
         assets: Asset name, as the graph has it, to the file that takes its place.
+        allow_ops: Ops that touch files, run code or go online and are let in all the same.
         default_signature: Signature that is also served as "serving_default"; "first" for the first one, None
             for no such alias.
         make_baseline: Whether the source itself is run for the comparison; it then holds all of its
@@ -110,9 +123,15 @@ class ModelSettings(_Section):
     signatures: dict[StrictStr, SignatureSettings] = Field(default_factory=dict)
     freeze: dict[StrictStr, Switch] = Field(default_factory=dict)
     step: Annotated[StrictInt, Field(ge=0)] | None = None
+    ema: StrictBool = False
+    tags: tuple[StrictStr, ...] | None = None
+    architecture: FilePath | None = None
+    module: FilePath | None = None
     custom_objects: FilePath | None = None
+    replace_layers: dict[StrictStr, LayerSettings] = Field(default_factory=dict)
     inputs: FilePath | None = None
     assets: dict[StrictStr, FilePath] = Field(default_factory=dict)
+    allow_ops: tuple[StrictStr, ...] = ()
     default_signature: StrictStr | None = "first"
     make_baseline: StrictBool = True
     policy: dict[StrictStr, Any] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""CheckpointImporter: the node that a pipeline author puts down for a TensorFlow 1 checkpoint."""
+"""CheckpointImporter: the node that a pipeline author puts down for a checkpoint or a graph of TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class CheckpointImporter(ConversionComponent):
-    """Turns a checkpoint of `tf.train.Saver` and its graph into a SavedModel.
+    """Turns a checkpoint of `tf.train.Saver` or `tf.train.Checkpoint`, or a graph, into a SavedModel.
 
     The contents of the checkpoint, of the files that the options name, and the versions of the toolchain are
     part of the cache key: a checkpoint that was overwritten in place is converted again, an unchanged one is
@@ -35,8 +35,15 @@ class CheckpointImporter(ConversionComponent):
         signatures: ``{name: {"inputs": {key: tensor}, "outputs": {...}, "method": "predict"}}``.
         freeze: Training switch to its value for serving, such as ``{"is_training": False}``.
         step: Training step to take; None for the newest complete one.
+        ema: Whether variables take the value of their exponential moving average, where they have one.
+        tags: Which graph of a SavedModel; the one tagged "serve", or the only one, by default.
+        architecture: Structure of the model where the source holds weights only: Keras JSON, or a GraphDef.
+        module: Python file with `build_graph()` or `build_model()`, where the source holds weights only. It
+            is run: name only what you trust.
+        custom_objects: Python file with the custom objects of a Keras architecture. It is run.
         inputs: `.npz` with inputs for the baseline; without it they are made up.
         assets: Asset name, as the graph has it, to the file that takes its place.
+        allow_ops: Ops that touch files, run code or go online and are let in all the same.
         default_signature: Signature that is also served as "serving_default"; "first", or None for none.
         make_baseline: Whether the source itself is run; it then holds all of its variables in memory.
 
@@ -70,8 +77,14 @@ class CheckpointImporter(ConversionComponent):
         signatures: Mapping[str, Any] | Sequence[SignatureRequest] = (),
         freeze: Mapping[str, Scalar] = _NOTHING,
         step: int | None = None,
+        ema: bool = False,
+        tags: Sequence[str] | None = None,
+        architecture: str | Path | None = None,
+        module: str | Path | None = None,
+        custom_objects: str | Path | None = None,
         inputs: str | Path | None = None,
         assets: Mapping[str, str | Path] = _NOTHING,
+        allow_ops: Sequence[str] = (),
         default_signature: str | None = "first",
         make_baseline: bool = True,
     ) -> None:
@@ -83,7 +96,14 @@ class CheckpointImporter(ConversionComponent):
                 signatures=parse_requests(signatures),
                 frozen=dict(freeze),
                 source=SourceOptions(
-                    step=step, assets={name: require_absolute(path) for name, path in assets.items()}
+                    step=step,
+                    module=make_absolute(module),
+                    architecture=make_absolute(architecture),
+                    custom_objects=make_absolute(custom_objects),
+                    ema=ema,
+                    tags=None if tags is None else tuple(tags),
+                    assets={name: require_absolute(path) for name, path in assets.items()},
+                    allowed_ops=frozenset(allow_ops),
                 ),
                 inputs=make_absolute(inputs),
                 default_signature=default_signature,

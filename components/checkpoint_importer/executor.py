@@ -9,7 +9,7 @@ from components.source_kinds import CHECKPOINT_KINDS
 
 
 class Executor(ConversionExecutor):
-    """Takes checkpoints only."""
+    """Takes checkpoints and graphs of TensorFlow."""
 
     COMPONENT: ClassVar[str] = "CheckpointImporter"
     ACCEPTED_KINDS: ClassVar[frozenset[str]] = CHECKPOINT_KINDS

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tfx.dsl.components.base import executor_spec
 
 from components.conversion import ConversionComponent
 from components.keras_converter.executor import Executor
-from components.options import make_absolute, parse_requests
+from components.options import make_absolute, make_layers_absolute, parse_requests
 from servable.convert import ConversionOptions
 from servable.signature import SignatureRequest
 from servable.sources.options import SourceOptions
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class KerasConverter(ConversionComponent):
@@ -30,6 +33,10 @@ class KerasConverter(ConversionComponent):
         signatures: ``{name: {"inputs": {key: layer}, "outputs": {...}, "method": "predict"}}``; empty takes
             the model's own inputs and outputs.
         custom_objects: Python file with the custom Keras objects. It is run: name only what you trust.
+        replace_layers: Lambda layer by name to "FILE.py:function", in place of its stored code. The file is
+            run.
+        architecture: JSON file with the architecture, where the source holds weights only.
+        module: Python file with `build_model()`, where the source holds weights only. It is run.
         inputs: `.npz` with inputs for the baseline; without it they are made up.
         default_signature: Signature that is also served as "serving_default"; "first", or None for none.
         make_baseline: Whether the source itself is run; it then holds all of its variables in memory.
@@ -59,6 +66,9 @@ class KerasConverter(ConversionComponent):
         source_subpath: str | None = None,
         signatures: Mapping[str, Any] | Sequence[SignatureRequest] = (),
         custom_objects: str | Path | None = None,
+        replace_layers: Mapping[str, str] = _NOTHING,
+        architecture: str | Path | None = None,
+        module: str | Path | None = None,
         inputs: str | Path | None = None,
         default_signature: str | None = "first",
         make_baseline: bool = True,
@@ -69,7 +79,12 @@ class KerasConverter(ConversionComponent):
             source_subpath=source_subpath,
             options=ConversionOptions(
                 signatures=parse_requests(signatures),
-                source=SourceOptions(custom_objects=make_absolute(custom_objects)),
+                source=SourceOptions(
+                    module=make_absolute(module),
+                    architecture=make_absolute(architecture),
+                    custom_objects=make_absolute(custom_objects),
+                    replace_layers=make_layers_absolute(replace_layers),
+                ),
                 inputs=make_absolute(inputs),
                 default_signature=default_signature,
                 make_baseline=make_baseline,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from components.options import (
-    list_option_files,
     make_absolute,
     read_options,
     read_signatures,
@@ -18,6 +17,7 @@ from components.options import (
 )
 from servable.convert import ConversionOptions
 from servable.errors import SettingsError, SignatureError
+from servable.options_json import list_option_files
 from servable.signature import SignatureRequest
 from servable.sources.options import SourceOptions
 
@@ -29,8 +29,14 @@ FULL = ConversionOptions(
     frozen={"is_training": False, "keep_prob": 1.0, "count": 3, "mode": "serve"},
     source=SourceOptions(
         step=300,
+        module=Path("/data/model.py"),
+        architecture=Path("/data/model.json"),
         custom_objects=Path("/data/objects.py"),
+        replace_layers={"lambda_1": "/data/layers.py:double"},
+        ema=True,
+        tags=("serve", "gpu"),
         assets={"vocab.txt": Path("/data/words.txt")},
+        allowed_ops=frozenset({"ReadFile"}),
     ),
     inputs=Path("/data/inputs.npz"),
     default_signature=None,
@@ -86,6 +92,9 @@ def test_switch_that_is_no_plain_value_is_told():
 def test_files_that_shape_the_result_are_listed():
     assert list_option_files(FULL) == {
         "asset vocab.txt": Path("/data/words.txt"),
+        "layer lambda_1": Path("/data/layers.py"),
+        "module": Path("/data/model.py"),
+        "architecture": Path("/data/model.json"),
         "custom objects": Path("/data/objects.py"),
         "inputs": Path("/data/inputs.npz"),
     }

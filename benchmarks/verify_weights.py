@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from servable.formats.bundle import open_bundle, read_tensor
+from servable.formats.checkpoints.bundle import open_bundle, read_tensor
 
 
 def find_differences(prefix: Path, saved_model_dir: Path) -> list[str]:

@@ -41,7 +41,10 @@ def get_artifact(artifacts: Mapping[str, Sequence[Any]], key: str) -> Any:
     found = artifacts.get(key) or []
     if len(found) > 1:
         raise SettingsError(
-            f"There is more than one artifact for {key!r}.", expected="1", received=str(len(found))
+            f"There is more than one artifact for {key!r}.",
+            expected="1",
+            received=str(len(found)),
+            advice="resolve to one, such as with a Resolver for the latest",
         )
     return found[0] if found else None
 

@@ -21,7 +21,7 @@ from tfx.types import value_artifact
 
 from components.options import read_options
 from components.source_content import SOURCE_FAULT, TOOLCHAIN, describe_toolchain, pin_source
-from components.source_locating import locate_source
+from components.source_locating import open_located
 from servable.errors import ServableError
 
 Artifacts = Mapping[str, Sequence[Any]]
@@ -115,7 +115,7 @@ class ContentDriver(ToolchainDriver):
         """
         added = super().resolve_external(exec_properties, input_dict)
         options = read_options(exec_properties.get("options"), signatures=exec_properties.get("signatures"))
-        source = locate_source(exec_properties, input_dict, step=options.source.step)
-        if source is not None:
-            added |= pin_source(source, options).to_properties()
+        with open_located(exec_properties, input_dict, step=options.source.step) as source:
+            if source is not None:
+                added |= pin_source(source.path, options, address=source.address).to_properties()
         return added

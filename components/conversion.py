@@ -1,13 +1,14 @@
 """What the two converting components share: spec, constructor's work, executor.
 
-What passes through: a path or an upstream Model comes in, `servable.convert.convert_source` is called once, a
+What passes through: a path or an upstream Model comes in, `convert_confined` is called once, a
 standard Model (SavedModel in `Format-Serving`) and its baseline go out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,13 +27,16 @@ from components.source_content import (
     TOOLCHAIN,
     PinnedSource,
     describe_toolchain,
+    open_pinned,
     pin_source,
     verify_source,
 )
-from components.source_locating import check_subpath, locate_source
+from components.source_locating import check_subpath, open_located
 from servable.baseline import save_baseline
-from servable.convert import Conversion, ConversionOptions, convert_source
+from servable.confinement.converting import convert_confined
+from servable.convert import Conversion, ConversionOptions
 from servable.errors import SettingsError, SourceError
+from servable.formats.remote import is_remote
 from servable.sources.resolving import resolve_source
 
 # The one file of a baseline artifact.
@@ -98,15 +102,22 @@ class ConversionExecutor(base_executor.BaseExecutor):
         if fault not in (None, "", "None"):
             raise SourceError(str(fault))
         options = read_options(exec_properties.get("options"), signatures=exec_properties.get("signatures"))
-        pinned = PinnedSource.from_properties(exec_properties) or _pin_now(
-            exec_properties, input_dict, options=options
-        )
+        with _open_pinned(exec_properties, input_dict, options=options) as pinned:
+            self._convert_pinned(pinned, options, output_dict, exec_properties)
+
+    def _convert_pinned(
+        self,
+        pinned: PinnedSource,
+        options: ConversionOptions,
+        output_dict: Mapping[str, list[Any]],
+        exec_properties: Mapping[str, Any],
+    ) -> None:
         self._check_kind(pinned)
         model, baseline = output_dict["model"][0], output_dict["baseline"][0]
         serving_dir = find_local_dir(path_utils.serving_model_dir(model.uri))
         try:
             # The pinned path is the very step already.
-            conversion = convert_source(
+            conversion = convert_confined(
                 pinned.path, serving_dir, replace(options, source=replace(options.source, step=None))
             )
         except Exception:
@@ -129,7 +140,7 @@ class ConversionExecutor(base_executor.BaseExecutor):
                 f"{self.COMPONENT} does not take this kind of source.",
                 expected=" or ".join(sorted(self.ACCEPTED_KINDS)),
                 received=kind,
-                where=str(pinned.path),
+                where=pinned.name,
                 advice=f"use {self.OTHER_COMPONENT}, or name the right file in source or source_subpath",
             )
 
@@ -153,6 +164,7 @@ class ConversionComponent(base_component.BaseComponent):
                 f"{type(self).__name__} takes exactly one source.",
                 expected="either source (a path) or source_model (an upstream component's Model)",
                 received="both" if source is not None else "none",
+                advice="leave one of them out, or name one",
             )
         if source_subpath is not None:
             check_subpath(source_subpath)
@@ -161,8 +173,9 @@ class ConversionComponent(base_component.BaseComponent):
                     "A sub-path belongs to an upstream model.",
                     expected="source_subpath together with source_model",
                     received=f"source_subpath={source_subpath!r} with source={str(source)!r}",
+                    advice="put it into the path of source",
                 )
-        path = make_absolute(source)
+        path = source if is_remote(str(source)) else make_absolute(source)
         super().__init__(
             spec=ConversionSpec(
                 source=None if path is None else str(path),
@@ -199,7 +212,7 @@ def describe_conversion(
         for name, signature in conversion.signatures.items()
     }
     properties: dict[str, str | int] = {
-        "source_path": str(pinned.path),
+        "source_path": pinned.name,
         "source_format": str(origin.kind),
         "framework": origin.framework,
         "framework_version": origin.framework_version,
@@ -216,13 +229,21 @@ def describe_conversion(
     return properties
 
 
-def _pin_now(
+@contextmanager
+def _open_pinned(
     exec_properties: Mapping[str, Any], input_dict: Mapping[str, list[Any]], *, options: ConversionOptions
-) -> PinnedSource:
-    """Pins the source where no driver did: on Kubeflow, or on Airflow for an upstream model."""
-    source = locate_source(exec_properties, input_dict, step=options.source.step)
-    if source is None:
-        raise SettingsError(
-            "The node has neither a source nor a resolved source_model.", expected="one of them"
-        )
-    return pin_source(source, options)
+) -> Iterator[PinnedSource]:
+    """Takes what a driver pinned; pins now where none did: on Kubeflow, or Airflow's upstream model."""
+    pinned = PinnedSource.from_properties(exec_properties)
+    if pinned is not None:
+        with open_pinned(pinned) as here:
+            yield here
+        return
+    with open_located(exec_properties, input_dict, step=options.source.step) as source:
+        if source is None:
+            raise SettingsError(
+                "The node has neither a source nor a resolved source_model.",
+                expected="one of them",
+                advice="give the component source or source_model",
+            )
+        yield pin_source(source.path, options, address=source.address)

@@ -87,14 +87,14 @@ def require_absolute(path: str | Path) -> Path:
     """Fixes a local path when the pipeline is built, since a runner may work in another folder.
 
     Raises:
-        SettingsError: The path lies in an object store.
+        SettingsError: The path is an address of another machine.
     """
     if "://" in str(path):
         raise SettingsError(
-            "A model's files are read from a local file system.",
+            "A file that the options name is read from a local file system.",
             expected="a local or mounted path",
             received=str(path),
-            advice="copy the files to a local folder first, or mount the bucket",
+            advice="copy it to a local folder first, or mount the bucket",
         )
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow symlinks
 

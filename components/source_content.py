@@ -7,8 +7,9 @@ same files again and sees whether anybody wrote to them meanwhile. Neither Tenso
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +19,10 @@ from components.options import OPTIONS_SCHEMA
 from servable.convert import ConversionOptions
 from servable.errors import BrokenSourceError, SettingsError, SourceError
 from servable.formats.digest import digest_files
+from servable.formats.remote import is_remote
 from servable.options_json import list_option_files
 from servable.sources.resolving import Source, resolve_source
+from servable.sources.staging import stage_source
 
 # Execution properties that the driver adds; with them they are part of the cache key.
 RESOLVED_SOURCE = "resolved_source"
@@ -39,16 +42,23 @@ class PinnedSource:
         path: Checkpoint prefix, file or directory; never "the newest".
         source_digest: sha256 over names and contents of the model's files, 64 hex digits.
         options_digest: Likewise of the files that the options name; "none" when they name none.
+        address: Where it lies on another machine; `path` is then a copy, and good while that is kept.
     """
 
     path: Path
     source_digest: str
     options_digest: str
+    address: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it: its address, else its path."""
+        return self.address or str(self.path)
 
     def to_properties(self) -> dict[str, str]:
         """Gives the execution properties that carry it."""
         return {
-            RESOLVED_SOURCE: str(self.path),
+            RESOLVED_SOURCE: self.name,
             SOURCE_DIGEST: self.source_digest,
             OPTIONS_DIGEST: self.options_digest,
         }
@@ -59,16 +69,34 @@ class PinnedSource:
         values = [properties.get(key) for key in (RESOLVED_SOURCE, SOURCE_DIGEST, OPTIONS_DIGEST)]
         if any(value in (None, "", "None") for value in values):
             return None
-        path, source_digest, options_digest = (str(value) for value in values)
-        return cls(Path(path), source_digest, options_digest)
+        name, source_digest, options_digest = (str(value) for value in values)
+        return cls(Path(name), source_digest, options_digest, name if is_remote(name) else "")
 
 
-def pin_source(path: Path, options: ConversionOptions) -> PinnedSource:
+@contextmanager
+def open_pinned(pinned: PinnedSource) -> Iterator[PinnedSource]:
+    """Makes a pinned source readable here.
+
+    Yields:
+        The same, with a path of this machine. A copy is removed with the block.
+
+    Raises:
+        SourceError: It cannot be fetched.
+    """
+    if not pinned.address:
+        yield pinned
+        return
+    with stage_source(pinned.address) as staged:
+        yield replace(pinned, path=staged.path)
+
+
+def pin_source(path: Path, options: ConversionOptions, *, address: str = "") -> PinnedSource:
     """Resolves a source to its exact, complete files and digests them.
 
     Args:
         path: What the user named: a checkpoint directory, a prefix, a file.
         options: Their `step` chooses the checkpoint, the files that they name are digested as well.
+        address: Where the exact source lies, when the path is that of a copy.
 
     Returns:
         The exact source. A checkpoint that is still being written is never taken.
@@ -78,7 +106,7 @@ def pin_source(path: Path, options: ConversionOptions) -> PinnedSource:
         SettingsError: A file that the options name is not there.
     """
     source = resolve_source(path, step=options.source.step)
-    return PinnedSource(source.path, digest_source(source), digest_option_files(options))
+    return PinnedSource(source.path, digest_source(source), digest_option_files(options), address)
 
 
 def verify_source(pinned: PinnedSource, options: ConversionOptions) -> None:
@@ -89,7 +117,7 @@ def verify_source(pinned: PinnedSource, options: ConversionOptions) -> None:
     """
     try:
         source = resolve_source(pinned.path)
-        now = PinnedSource(source.path, digest_source(source), digest_option_files(options))
+        now = PinnedSource(source.path, digest_source(source), digest_option_files(options), pinned.address)
     except (SourceError, SettingsError) as error:
         raise _make_moved_error(pinned, received=str(error)) from error
     if now != pinned:
@@ -115,6 +143,7 @@ def digest_option_files(options: ConversionOptions) -> str:
             "Files that the options name are not there.",
             expected="readable files",
             received="; ".join(missing),
+            advice="check the paths, as the machine sees them on which the component runs",
         )
     # A user may keep such a file behind a link; what is read through it counts.
     targets = {label: path.resolve() for label, path in sorted(files.items())}
@@ -134,6 +163,6 @@ def _make_moved_error(pinned: PinnedSource, *, received: str) -> BrokenSourceErr
         "The source changed while it was being read.",
         expected=f"digest {pinned.source_digest}, files of the options {pinned.options_digest}",
         received=received,
-        where=str(pinned.path),
+        where=pinned.name,
         advice="run again when nothing writes there; nothing was kept of this run",
     )

@@ -6,13 +6,16 @@ only asked for their URI, so this needs neither TensorFlow nor TFX.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.artifacts import find_local_dir, get_artifact
 from servable.errors import SettingsError, SourceError, UnknownSourceError
+from servable.formats.remote import is_remote, read_local_path
 from servable.sources.resolving import resolve_source
+from servable.sources.staging import Staged, stage_source
 
 SOURCE = "source"
 SOURCE_MODEL = "source_model"
@@ -48,12 +51,38 @@ def locate_source(
     """
     source = _read_text(exec_properties, SOURCE)
     if source:
-        return Path(source)
+        return read_local_path(source)
     if not input_dict.get(SOURCE_MODEL):
         return None
     base_dir = find_local_dir(get_artifact(input_dict, SOURCE_MODEL).uri)
     subpath = check_subpath(_read_text(exec_properties, SOURCE_SUBPATH))
     return _choose_place([base_dir / _SERVING_DIR / subpath, base_dir / subpath], step=step)
+
+
+@contextmanager
+def open_located(
+    exec_properties: Mapping[str, Any],
+    input_dict: Mapping[str, Sequence[Any]],
+    *,
+    step: int | None = None,
+) -> Iterator[Staged | None]:
+    """Finds the source as `locate_source` does, and fetches it where it lies on another machine.
+
+    Yields:
+        Path and address; None when the source is an artifact that is not resolved yet. A copy is removed with
+        the block.
+
+    Raises:
+        SettingsError: As `locate_source`, or the driver for the address is not installed.
+        SourceError: No known model is there, or it cannot be fetched.
+    """
+    source = _read_text(exec_properties, SOURCE)
+    if is_remote(source):
+        with stage_source(source, step=step) as staged:
+            yield staged
+        return
+    path = locate_source(exec_properties, input_dict, step=step)
+    yield None if path is None else Staged(path)
 
 
 def check_subpath(subpath: str) -> PurePosixPath:
@@ -69,6 +98,7 @@ def check_subpath(subpath: str) -> PurePosixPath:
             expected="a relative path without ..",
             received=subpath,
             where=SOURCE_SUBPATH,
+            advice="name the place below the artifact, such as checkpoints/model.ckpt",
         )
     return path
 

@@ -13,6 +13,10 @@ from components.source_kinds import CHECKPOINT_KINDS, KERAS_KINDS
 from pipelines.settings import ModelSettings, Settings, SourceFamily
 from servable.errors import SettingsError
 from servable.sources.resolving import resolve_source
+from servable.sources.staging import stage_source
+
+# They go with a graph that lies in a file, and with nothing else.
+_GRAPH_OPTIONS = ("freeze", "step", "ema", "tags", "assets", "allow_ops", "keep_training_ops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
         model=converter.outputs["model"],
         baseline=converter.outputs["baseline"],
         signatures=model.list_requests(),
-        policy=model.policy,
+        policy=model.check_policy,
     ).with_id(branch.validate)
     destination = pusher_pb2.PushDestination.Filesystem(base_directory=str(model.push_dir))
     pusher = Pusher(
@@ -120,12 +124,13 @@ def create_converter(model: ModelSettings) -> Any:
             inputs=model.inputs,
             assets=model.assets,
             allow_ops=model.allow_ops,
+            keep_training_ops=model.keep_training_ops,
             default_signature=model.default_signature,
             make_baseline=model.make_baseline,
         )
     from components.keras_converter import KerasConverter
 
-    _refuse_options(model, family, ("freeze", "step", "ema", "tags", "assets", "allow_ops"))
+    _refuse_options(model, family, _GRAPH_OPTIONS)
     return KerasConverter(
         source=model.source,
         signatures=model.list_requests(),
@@ -148,7 +153,8 @@ def choose_family(model: ModelSettings) -> SourceFamily:
         SourceError: There is nothing complete and known.
         SettingsError: It is of a kind that no component takes.
     """
-    kind = resolve_source(model.source, step=model.step).kind
+    with stage_source(str(model.source), step=model.step, with_values=False) as staged:
+        kind = resolve_source(staged.path, step=model.step).kind
     for family, kinds in (
         (SourceFamily.CHECKPOINT, CHECKPOINT_KINDS),
         (SourceFamily.KERAS, KERAS_KINDS),
@@ -170,4 +176,5 @@ def _refuse_options(model: ModelSettings, family: SourceFamily, names: tuple[str
             f"Options of model {model.name!r} do not go with a source of the {family.value} kind.",
             expected=f"no {', '.join(given)}",
             received=", ".join(f"{name}: {getattr(model, name)}" for name in given),
+            advice="leave them out, or name the other kind",
         )

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from servable.errors import SettingsError
+from servable.formats.remote import is_remote, read_local_path
 from servable.model import Scalar
 from servable.signature import SignatureRequest, read_requests
 
@@ -43,7 +44,15 @@ def _take_scalar(value: Any) -> Scalar:
     raise ValueError("a switch takes true, false, a number or a text")
 
 
+def _read_location(value: Any, info: ValidationInfo) -> Path | str:
+    """Takes an address of another machine as it stands."""
+    if not isinstance(value, str | Path):
+        raise ValueError("a source takes a path or an address")
+    return str(value) if is_remote(str(value)) else _resolve_path(read_local_path(str(value)), info)
+
+
 FilePath = Annotated[Path, AfterValidator(_resolve_path)]
+Location = Annotated[Path | str, PlainValidator(_read_location)]
 Name = Annotated[StrictStr, Field(pattern=_NAME)]
 Switch = Annotated[Scalar, PlainValidator(_take_scalar)]
 
@@ -95,13 +104,13 @@ class ModelSettings(_Section):
 
     Attributes:
         name: Server's name of the model.
-        source: Checkpoint directory or prefix, Keras file or directory.
+        source: Checkpoint directory or prefix, Keras file or directory; here, or an address (``gs://...``).
         kind: "checkpoint" or "keras"; left out, the content of the source decides.
         signatures: Wanted signatures by name; empty takes what the source itself suggests.
         freeze: Training switch to its value for serving, such as ``{is_training: false}``.
         step: Training step of the checkpoint; left out, the newest complete one.
         ema: Whether variables take the value of their exponential moving average, where they have one.
-        tags: Which graph of a SavedModel; left out, the one tagged "serve", or the only one.
+        tags: Which graph of a SavedModel; left out, the one tagged "serve", or with nothing.
         architecture: Structure of the model, where the source holds weights only.
         module: Python file with the model's code, where the source holds weights only.
         custom_objects: Python file with the custom Keras objects.
@@ -109,6 +118,7 @@ class ModelSettings(_Section):
         inputs: `.npz` with inputs on which source and exported model are compared.
         assets: Asset name, as the graph has it, to the file that takes its place.
         allow_ops: Ops that touch files, run code or go online and are let in all the same.
+        keep_training_ops: Whether dropout and batch statistics that are built into a graph are left in.
         default_signature: Signature that is also served as "serving_default"; "first" for the first one, None
             for no such alias.
         make_baseline: Whether the source itself is run for the comparison; it then holds all of its
@@ -118,7 +128,7 @@ class ModelSettings(_Section):
     """
 
     name: Name
-    source: FilePath
+    source: Location
     kind: SourceFamily | None = None
     signatures: dict[StrictStr, SignatureSettings] = Field(default_factory=dict)
     freeze: dict[StrictStr, Switch] = Field(default_factory=dict)
@@ -132,6 +142,7 @@ class ModelSettings(_Section):
     inputs: FilePath | None = None
     assets: dict[StrictStr, FilePath] = Field(default_factory=dict)
     allow_ops: tuple[StrictStr, ...] = ()
+    keep_training_ops: StrictBool = False
     default_signature: StrictStr | None = "first"
     make_baseline: StrictBool = True
     policy: dict[StrictStr, Any] = Field(default_factory=dict)
@@ -146,6 +157,13 @@ class ModelSettings(_Section):
     def signature_data(self) -> dict[str, dict[str, Any]]:
         """The wanted signatures as plain data."""
         return {name: signature.model_dump() for name, signature in self.signatures.items()}
+
+    @property
+    def check_policy(self) -> dict[str, Any]:
+        """The policy as the checks are given it: an op that is let in while converting is no error there."""
+        if not self.allow_ops:
+            return self.policy
+        return {**self.policy, "allowed_ops": sorted({*self.policy.get("allowed_ops", ()), *self.allow_ops})}
 
     def list_requests(self) -> tuple[SignatureRequest, ...]:
         """Turns the wanted signatures into the core's words.
@@ -175,5 +193,6 @@ class Settings(_Section):
                 "There is no such model in the settings.",
                 expected=", ".join(model.name for model in self.models),
                 received=name,
+                advice="name one of these with --model",
             )
         return self.model_copy(update={"models": chosen})

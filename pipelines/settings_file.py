@@ -148,6 +148,7 @@ def _make_error(file: YamlFile, faults: list[tuple[KeyPath, str]]) -> SettingsEr
         f"The settings file has {count}.\n    " + "\n    ".join(listed),
         expected="keys and values as in configs/local.yaml",
         where=str(file.path),
+        advice="correct what is named; nothing was run",
     )
 
 

@@ -1,7 +1,7 @@
 """The settings file as plain data, strictly: no duplicate keys, and every value knows its line.
 
-What passes through: `settings.py` asks for the data of one YAML file and, for each fault that it finds, for
-the line on which the faulty value stands. Neither TensorFlow nor TFX here.
+What passes through: `settings_file.py` asks for the data of one YAML file and, for each fault that it finds,
+for the line on which the faulty value stands. Neither TensorFlow nor TFX here.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def read_yaml(path: Path) -> YamlFile:
             expected="a YAML file in UTF-8",
             received=str(error),
             where=str(path),
+            advice="check the path; configs/local.yaml shows every key",
         ) from error
     lines: dict[KeyPath, int] = {}
     duplicates: list[tuple[KeyPath, int]] = []
@@ -76,6 +77,7 @@ def read_yaml(path: Path) -> YamlFile:
             expected="one YAML document",
             received=" ".join(str(error).split()),
             where=str(path),
+            advice="mend the line that is named; configs/local.yaml shows every key",
         ) from error
     except RecursionError as error:
         raise SettingsError(

@@ -22,7 +22,7 @@ from servable.errors import SettingsError
 from servable.signature import Signature, TensorSpec
 
 _MANIFEST = "__baseline__"
-_FREE_SIZE = 4  # of a free dimension other than the batch in made-up samples
+FREE_SIZE = 4  # of a free dimension other than the batch in made-up samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,10 @@ def load_baseline(path: Path) -> Baseline:
     with _open_npz(path) as archive:
         if _MANIFEST not in archive:
             raise SettingsError(
-                "This file is not a baseline.", expected="a file written with a conversion", where=str(path)
+                "This file is not a baseline.",
+                expected="a file written with a conversion",
+                where=str(path),
+                advice="make one with servable convert ... --baseline-out FILE",
             )
         manifest = json.loads(str(archive[_MANIFEST]))
         samples: dict[str, Sample] = {name: Sample({}, {}) for name in manifest["signatures"]}
@@ -132,6 +135,7 @@ def load_inputs(path: Path, signatures: Mapping[str, Signature]) -> dict[str, di
             expected="members " + ", ".join(keys),
             received=", ".join(sorted(members)) or "no members",
             where=str(path),
+            advice="name the members like the inputs above, or SIGNATURE/KEY where signatures differ",
         )
     return found
 
@@ -154,7 +158,7 @@ def invent_inputs(signature: Signature, *, batch_size: int = 4, seed: int = 0) -
 def _invent_array(spec: TensorSpec, batch_size: int, random: np.random.Generator) -> np.ndarray:
     free = (None,) if spec.shape is None else spec.shape
     shape = tuple(
-        (batch_size if axis == 0 else _FREE_SIZE) if size is None else size for axis, size in enumerate(free)
+        (batch_size if axis == 0 else FREE_SIZE) if size is None else size for axis, size in enumerate(free)
     )
     if spec.dtype == "string":
         words = [b"a", b"word", b"of", b"text"]
@@ -200,4 +204,5 @@ def _open_npz(path: Path) -> Any:
             expected="a .npz file written with numpy.savez",
             received=str(error),
             where=str(path),
+            advice="write it with numpy.savez(FILE, KEY=array)",
         ) from error

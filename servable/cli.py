@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 from servable import __version__
+from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
     SignatureAction,
     add_conversion_options,
     add_policy_options,
     read_conversion_options,
+    read_path_here,
     read_policy,
     read_requests,
 )
@@ -30,6 +31,8 @@ EXIT_FINDINGS = 1
 EXIT_COULD_NOT = 2
 EXIT_NOT_A_MODEL = 3
 EXIT_USAGE = 4
+
+_SOURCE_HELP = "model file, checkpoint in any spelling, or folder, here or at gs://, s3://, hdfs://, ..."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,7 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("\nservable: interrupted; nothing was left behind\n")
         return EXIT_COULD_NOT
     except (OSError, MemoryError, RecursionError) as error:
-        return _fail(arguments, ServableError("The machine refused.", received=repr(error)), EXIT_COULD_NOT)
+        refusal = ServableError(
+            "The machine refused.",
+            received=repr(error),
+            advice="free memory or disk, or look at the permissions; --debug shows where it happened",
+        )
+        return _fail(arguments, refusal, EXIT_COULD_NOT)
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -77,29 +85,34 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     inspect = commands.add_parser("inspect", help="say what a file is, and what to type next")
-    inspect.add_argument("path", type=Path, help="model file, checkpoint in any spelling, or folder")
-    inspect.add_argument("--step", type=int, help="which checkpoint of a folder (default: the latest)")
+    inspect.add_argument("path", help=_SOURCE_HELP)
+    inspect.add_argument(
+        "--step", type=int, metavar="N", help="which checkpoint of a folder (default: the latest)"
+    )
     inspect.set_defaults(run=_inspect)
 
     convert = commands.add_parser("convert", help="turn a trained model into a SavedModel, and check it")
-    convert.add_argument("source", type=Path, help="model file, checkpoint in any spelling, or folder")
-    convert.add_argument("out", type=Path, help="new folder for the SavedModel, such as digits/1")
+    convert.add_argument("source", help=_SOURCE_HELP)
+    convert.add_argument("out", help="new folder for the SavedModel, such as digits/1 or gs://...")
     add_conversion_options(convert)
+    add_limit_options(convert)
     add_policy_options(convert)
     convert.set_defaults(run=_convert)
 
     check = commands.add_parser("check", help="check a SavedModel in the C++ runtime that servers use")
-    check.add_argument("saved_model", type=Path, help="folder with saved_model.pb")
-    check.add_argument("--baseline", type=Path, metavar="FILE", help="written by convert --baseline-out")
-    check.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page to open")
+    check.add_argument("saved_model", help="folder with saved_model.pb, here or at gs://...")
+    check.add_argument(
+        "--baseline", type=read_path_here, metavar="FILE", help="written by convert --baseline-out"
+    )
+    check.add_argument("--report", type=read_path_here, metavar="FILE.html", help="also write a page to open")
     check.add_argument(
         "--signature",
         action=SignatureAction,
         metavar="NAME",
         help="a signature that must be there; repeat for several, each with its --input and --output",
     )
-    check.add_argument("--input", action=SignatureAction, metavar="KEY[=TENSOR]")
-    check.add_argument("--output", action=SignatureAction, metavar="KEY[=TENSOR]")
+    check.add_argument("--input", action=SignatureAction, metavar="KEY", help="an input that it must have")
+    check.add_argument("--output", action=SignatureAction, metavar="KEY", help="an output that it must have")
     add_policy_options(check)
     check.set_defaults(run=_check)
 
@@ -110,32 +123,48 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from servable.cli_text import describe_as_json, write_description
+    from servable.cli_remote import name_description, open_source_place
+    from servable.cli_text import describe_as_json, show_progress, write_description
     from servable.sources.description import describe_source
 
-    description = describe_source(arguments.path, step=arguments.step)
-    if arguments.json:
-        _print_json(describe_as_json(description))
-    else:
-        write_description(description)
+    with ExitStack() as stack:
+        with show_progress(enabled=not arguments.json) as progress:
+            staged = open_source_place(arguments, arguments.path, with_values=False, progress=progress)
+            source = stack.enter_context(staged)
+        description = name_description(describe_source(source.path, step=arguments.step), source)
+        if arguments.json:
+            _print_json(describe_as_json(description))
+        else:
+            write_description(description)
     return EXIT_DONE
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     from servable.baseline import save_baseline
+    from servable.cli_remote import name_conversion, name_report, open_destination, open_source_place
     from servable.cli_text import conversion_as_json, show_progress, write_conversion, write_report
-    from servable.convert import check_conversion, convert_source
+    from servable.confinement.converting import convert_confined
+    from servable.convert import check_conversion
 
-    options = read_conversion_options(arguments)
-    policy = read_policy(arguments)
-    _import_tensorflow()
-    with show_progress(enabled=not arguments.json) as progress:
-        conversion = convert_source(arguments.source, arguments.out, options, progress=progress)
+    limits = read_limits(arguments)
+    with (
+        show_progress(enabled=not arguments.json) as progress,
+        open_destination(arguments.out) as destination,
+        open_source_place(arguments, arguments.source, progress=progress) as source,
+    ):
+        options = read_conversion_options(arguments)
+        policy = read_policy(arguments)
+        conversion = convert_confined(
+            source.path, destination.out_dir, options, limits=limits, progress=progress
+        )
         if arguments.baseline_out is not None:
             save_baseline(conversion.baseline, arguments.baseline_out)
         report = None
         if arguments.check:
             report = check_conversion(conversion, policy=policy, progress=progress)
+            report = name_report(report, destination.renamed)
+        destination.publish(progress=progress)
+        conversion = name_conversion(conversion, source, destination)
     _write_page(arguments, report)
     if arguments.json:
         _print_json(conversion_as_json(conversion, report))
@@ -149,23 +178,29 @@ def _convert(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from servable.baseline import load_baseline
     from servable.checks.suite import check_servable
+    from servable.cli_remote import name_report, open_source_place
     from servable.cli_text import show_progress, write_report
 
-    if not arguments.saved_model.is_dir():
-        raise UnknownSourceError(
-            "There is no such folder.",
-            expected="a SavedModel: a folder with saved_model.pb",
-            where=str(arguments.saved_model),
-        )
     baseline = load_baseline(arguments.baseline) if arguments.baseline is not None else None
-    with show_progress(enabled=not arguments.json) as progress:
+    with (
+        show_progress(enabled=not arguments.json) as progress,
+        open_source_place(arguments, arguments.saved_model, progress=progress) as source,
+    ):
+        if not source.path.is_dir():
+            raise UnknownSourceError(
+                "There is no such folder.",
+                expected="a SavedModel: a folder with saved_model.pb",
+                where=source.address or str(source.path),
+                advice="name the folder itself, such as digits/1",
+            )
         report = check_servable(
-            arguments.saved_model,
+            source.path,
             signatures=read_requests(arguments),
             baseline=baseline,
             policy=read_policy(arguments),
             progress=progress,
         )
+        report = name_report(report, source.renamed)
     _write_page(arguments, report)
     if arguments.json:
         _print_json(report.to_dict())
@@ -178,20 +213,9 @@ def _write_page(arguments: argparse.Namespace, report: Any) -> None:
     if arguments.report is not None and report is not None:
         from servable.report_page import render_page
 
-        arguments.report.write_text(render_page(report, title=report.subject), encoding="utf-8")
-
-
-def _import_tensorflow() -> None:
-    """Imports TensorFlow without the page of machine facts that it greets with, below Python's stderr."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+        page = render_page(report, title=report.subject)
+        # A path may have bytes that are no UTF-8.
+        arguments.report.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _print_json(data: Any) -> None:
@@ -213,7 +237,9 @@ def _fail(arguments: argparse.Namespace, error: ServableError, code: int) -> int
                 "exit_code": code,
             }
         )
-    sys.stderr.write(f"servable: {error}\n")
+    from servable.cli_plain import make_plain
+
+    sys.stderr.write(f"servable: {make_plain(str(error), keep_lines=True)}\n")
     return code
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from servable.cli_source_options import add_source_options, read_source_options
 from servable.errors import SettingsError, UsageError
+from servable.formats.remote import is_remote, read_local_path
 from servable.signature import DEFAULT_SIGNATURE, METHOD_NAMES, SignatureRequest
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ class SignatureAction(argparse.Action):
         namespace.typed = [*typed, (self.dest, values)]
 
 
+def read_path_here(text: str) -> Path:
+    """Reads the path of a file that lies on this machine, or is to be written here."""
+    if is_remote(text):
+        raise argparse.ArgumentTypeError(f"{text} is on another machine; name a file of this one")
+    return read_local_path(text)
+
+
 def add_conversion_options(parser: argparse.ArgumentParser) -> None:
     """Adds what `convert` takes."""
     group = parser.add_argument_group("signatures")
@@ -45,24 +52,35 @@ def add_conversion_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="begin a signature; the --input, --output and --method after it belong to it",
     )
-    group.add_argument("--input", action=SignatureAction, metavar="KEY=TENSOR", help="repeatable")
-    group.add_argument("--output", action=SignatureAction, metavar="KEY=TENSOR", help="repeatable")
     group.add_argument(
-        "--method", action=SignatureAction, choices=sorted(METHOD_NAMES), help="default: predict"
+        "--input",
+        action=SignatureAction,
+        metavar="KEY[=TENSOR]",
+        help="tensor that clients feed, under this key; repeatable",
+    )
+    group.add_argument(
+        "--output",
+        action=SignatureAction,
+        metavar="KEY[=TENSOR]",
+        help="tensor that clients get, under this key; repeatable",
+    )
+    group.add_argument(
+        "--method",
+        action=SignatureAction,
+        choices=sorted(METHOD_NAMES),
+        help="how clients call it (default: predict)",
     )
     group.add_argument(
         "--default-signature",
         default="first",
         metavar="NAME",
-        help="signature that serving_default repeats: a name, first (default) or none",
+        help="signature that serving_default repeats: a name, first, or none (default: first)",
     )
     add_source_options(parser)
     group = parser.add_argument_group("baseline and checks")
+    group.add_argument("--inputs", metavar="FILE.npz", help="inputs to compare with (default: made up)")
     group.add_argument(
-        "--inputs", type=Path, metavar="FILE.npz", help="inputs to compare with (default: made up)"
-    )
-    group.add_argument(
-        "--baseline-out", type=Path, metavar="FILE", help="keep inputs and the source's outputs"
+        "--baseline-out", type=read_path_here, metavar="FILE", help="keep inputs and the source's outputs"
     )
     group.add_argument(
         "--no-baseline",
@@ -71,14 +89,13 @@ def add_conversion_options(parser: argparse.ArgumentParser) -> None:
         help="do not run the source; the SavedModel is then not compared with it",
     )
     group.add_argument("--no-check", dest="check", action="store_false", help="write the SavedModel only")
-    group.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page to open")
+    group.add_argument("--report", type=read_path_here, metavar="FILE.html", help="also write a page to open")
 
 
 def add_policy_options(parser: argparse.ArgumentParser) -> None:
     """Adds what every command that checks takes."""
     parser.add_argument(
         "--policy",
-        type=Path,
         metavar="FILE.json",
         help="tolerances, severities, limits, checks to leave out",
     )
@@ -88,19 +105,27 @@ def read_requests(arguments: argparse.Namespace) -> tuple[SignatureRequest, ...]
     """Groups what was typed into signatures.
 
     Raises:
-        UsageError: A signature, a key or a method is there twice, or a pair lacks its "=".
+        UsageError: A signature, a key or a method is there twice, or a key or a tensor is empty.
     """
     groups: dict[str, dict[str, Any]] = {}
     current = DEFAULT_SIGNATURE
     for option, value in getattr(arguments, "typed", None) or []:
         if option == "signature":
             if value in groups:
-                raise UsageError("A signature is named twice.", received=f"--signature {value}")
+                raise UsageError(
+                    "A signature is named twice.",
+                    expected="each name once",
+                    received=f"--signature {value}",
+                )
             current = value
         group = groups.setdefault(current, {"input": {}, "output": {}, "method": None})
         if option == "method":
             if group["method"] is not None:
-                raise UsageError(f"Signature {current!r} has two methods.", received=f"--method {value}")
+                raise UsageError(
+                    f"Signature {current!r} has two methods.",
+                    expected="one --method after each --signature",
+                    received=f"--method {group['method']} --method {value}",
+                )
             group["method"] = value
         elif option in ("input", "output"):
             key, tensor = _split_pair(option, value)
@@ -126,7 +151,7 @@ def read_conversion_options(arguments: argparse.Namespace) -> ConversionOptions:
         signatures=read_requests(arguments),
         frozen=arguments.set or {},
         source=read_source_options(arguments),
-        inputs=arguments.inputs,
+        inputs=None if arguments.inputs is None else Path(arguments.inputs),
         default_signature=None if default == "none" else default,
         make_baseline=arguments.make_baseline,
     )
@@ -143,13 +168,14 @@ def read_policy(arguments: argparse.Namespace) -> CheckPolicy:
     if arguments.policy is None:
         return CheckPolicy()
     try:
-        settings = json.loads(arguments.policy.read_text(encoding="utf-8"))
+        settings = json.loads(Path(arguments.policy).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(
             "The policy file cannot be read.",
             expected="a JSON object",
             received=str(error),
             where=str(arguments.policy),
+            advice="check the path, and that the file is JSON",
         ) from error
     if not isinstance(settings, dict):
         raise SettingsError(
@@ -157,11 +183,12 @@ def read_policy(arguments: argparse.Namespace) -> CheckPolicy:
             expected="{...}",
             received=type(settings).__name__,
             where=str(arguments.policy),
+            advice="begin it with { and end it with }",
         )
     return CheckPolicy.from_dict(settings)
 
 
-def _split_pair(option: str, text: str) -> Sequence[str]:
+def _split_pair(option: str, text: str) -> tuple[str, str]:
     """Keys hold no "=", tensors may not either; a bare KEY stands for a tensor of the same name."""
     key, separator, tensor = text.partition("=")
     if not key or (separator and not tensor):

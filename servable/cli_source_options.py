@@ -41,10 +41,19 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         metavar="TENSOR=VALUE",
         help="freeze a training switch, such as is_training:0=false",
     )
-    group.add_argument("--step", type=int, help="which checkpoint of a folder (default: the latest)")
+    group.add_argument(
+        "--keep-training-ops",
+        action="store_true",
+        help="leave in dropout and batch statistics that training built into the graph",
+    )
+    group.add_argument(
+        "--step", type=int, metavar="N", help="which checkpoint of a folder (default: the latest)"
+    )
     group.add_argument("--ema", action="store_true", help="take moving averages in place of the variables")
     group.add_argument(
-        "--tags", metavar="TAG[,TAG]", help="which graph of a SavedModel (default: serve, or the only one)"
+        "--tags",
+        metavar="TAG[,TAG]",
+        help="which graph of a SavedModel (default: the one tagged serve, or with nothing at all)",
     )
     group.add_argument(
         "--asset",
@@ -54,20 +63,17 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--architecture",
-        type=Path,
         metavar="FILE",
         help="structure of the model where the source holds weights only: Keras JSON, or a GraphDef",
     )
     group = parser.add_argument_group("your own code and what you let in (the report names each)")
     group.add_argument(
         "--module",
-        type=Path,
         metavar="FILE.py",
         help="defines build_graph() or build_model(), where the source holds weights only; this file is run",
     )
     group.add_argument(
         "--custom-objects",
-        type=Path,
         metavar="FILE.py",
         help="defines CUSTOM_OBJECTS or custom_objects(keras); this file is run",
     )
@@ -89,12 +95,17 @@ def read_source_options(arguments: argparse.Namespace) -> SourceOptions:
     """Turns what was typed about the source into options."""
     return SourceOptions(
         step=arguments.step,
-        module=arguments.module,
-        architecture=arguments.architecture,
-        custom_objects=arguments.custom_objects,
+        module=_read_path(arguments.module),
+        architecture=_read_path(arguments.architecture),
+        custom_objects=_read_path(arguments.custom_objects),
         replace_layers=arguments.replace_layer or {},
         ema=arguments.ema,
         tags=None if arguments.tags is None else tuple(tag for tag in arguments.tags.split(",") if tag),
         assets={name: Path(path) for name, path in (arguments.asset or {}).items()},
         allowed_ops=frozenset(arguments.allow_op or ()),
+        keep_training_ops=arguments.keep_training_ops,
     )
+
+
+def _read_path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

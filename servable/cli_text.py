@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from servable.cli_plain import show_lines, show_name
 from servable.report import Finding, Report, Severity
 from servable.signature import Signature, SignatureRequest, TensorSpec
 
@@ -33,37 +33,38 @@ def write_description(description: Description) -> None:
     source = description.source
     version = f", written by version {description.framework_version}" if description.framework_version else ""
     step = f", step {source.step}" if source.step is not None else ""
-    console.print(f"{escape(str(source.path))} is {description.title}{escape(version)}{step}.")
+    path = show_name(description.address or str(source.path))
+    console.print(f"{path} is {description.title}{show_name(version)}{step}.")
     size_bytes = sum(file.stat().st_size for file in source.files)
     console.print(f"{len(source.files)} files, {_format_bytes(size_bytes)}.")
     for note in description.notes:
-        console.print(f"note: {escape(note.message)}", style="cyan")
+        console.print(f"note: {show_lines(note.message)}", style="cyan")
     if description.layers:
         names = (f"{layer.name} ({layer.class_name})" for layer in description.layers)
-        console.print(escape(f"Layers: {', '.join(names)}"))
+        console.print(show_name(f"Layers: {', '.join(names)}"))
     if description.variables:
         elements = sum(variable.size for variable in description.variables)
         console.print(f"\n{len(description.variables)} variables, {elements:,} elements:")
         table = _make_table("variable", "dtype", "shape")
         for variable in description.variables[:_MAX_ROWS]:
-            table.add_row(escape(variable.name), variable.dtype, str(list(variable.shape)))
+            table.add_row(show_name(variable.name), show_name(variable.dtype), str(list(variable.shape)))
         console.print(table)
         if len(description.variables) > _MAX_ROWS:
             console.print(f"... and {len(description.variables) - _MAX_ROWS} more (--json lists all)")
     _write_ends(console, description)
     for signature in description.signatures:
-        console.print(f"\nSignature {escape(signature.name)}:")
+        console.print(f"\nSignature {show_name(signature.name)}:")
         _write_signature(console, signature)
     if description.next_command:
         console.print("\nNext:")
-        console.print(f"  {escape(description.next_command)}", style="bold", soft_wrap=True)
+        console.print(f"  {show_name(description.next_command)}", style="bold", soft_wrap=True)
 
 
 def describe_as_json(description: Description) -> dict[str, Any]:
     """Gives the facts of `servable inspect` as plain JSON values."""
     candidates = description.candidates
     return {
-        "path": str(description.source.path),
+        "path": description.address or str(description.source.path),
         "kind": description.source.kind.value,
         "title": description.title,
         "framework_version": description.framework_version,
@@ -102,13 +103,13 @@ def write_conversion(conversion: Conversion) -> None:
     origin = conversion.origin
     version = f" {origin.framework_version}" if origin.framework_version else ""
     console.print(
-        f"Converted {escape(str(origin.path))} ({origin.kind}, {origin.framework}{escape(version)}) "
-        f"to {escape(str(conversion.saved_model_dir))}."
+        f"Converted {show_name(origin.name)} ({origin.kind}, {origin.framework}{show_name(version)}) "
+        f"to {show_name(conversion.address or str(conversion.saved_model_dir))}."
     )
     for note in conversion.notes:
-        console.print(f"{note.severity}: {escape(note.message)}", style=_COLOURS[note.severity])
+        console.print(f"{note.severity}: {show_lines(note.message)}", style=_COLOURS[note.severity])
     for signature in conversion.signatures.values():
-        console.print(f"\nSignature {escape(signature.name)}:")
+        console.print(f"\nSignature {show_name(signature.name)}:")
         _write_signature(console, signature)
 
 
@@ -116,10 +117,10 @@ def conversion_as_json(conversion: Conversion, report: Report | None) -> dict[st
     """Gives a conversion, and the report on it, as plain JSON values."""
     origin = conversion.origin
     return {
-        "saved_model": str(conversion.saved_model_dir),
+        "saved_model": conversion.address or str(conversion.saved_model_dir),
         "saved_model_digest": conversion.digest,
         "source": {
-            "path": str(origin.path),
+            "path": origin.name,
             "kind": origin.kind,
             "framework": origin.framework,
             "framework_version": origin.framework_version,
@@ -138,7 +139,7 @@ def write_report(report: Report) -> None:
     """Prints a report: the sentence, the checks, the findings."""
     console = _console()
     console.print()
-    console.print(report.summarize(), style="green" if report.passed else "red", markup=False)
+    console.print(show_lines(report.summarize()), style="green" if report.passed else "red")
     table = _make_table("check", "result", "finding")
     for name in report.checked:
         own = [finding for finding in report.findings if finding.check == name]
@@ -147,9 +148,9 @@ def write_report(report: Report) -> None:
         for finding in own:
             text = finding.message + (f" ({finding.where})" if finding.where else "")
             text += f"\nnext: {finding.advice}" if finding.advice else ""
-            table.add_row(name, f"[{_COLOURS[finding.severity]}]{finding.severity}[/]", escape(text))
+            table.add_row(name, f"[{_COLOURS[finding.severity]}]{finding.severity}[/]", show_lines(text))
     for skip in report.skipped:
-        table.add_row(skip.check, "skipped", escape(skip.reason))
+        table.add_row(skip.check, "skipped", show_lines(skip.reason))
     console.print(table)
 
 
@@ -168,7 +169,7 @@ def show_progress(*, enabled: bool) -> Iterator[Progress | None]:
 
         def update(stage: str, done_bytes: int, total_bytes: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total_bytes)
+                tasks[stage] = bars.add_task(show_name(stage), total=total_bytes)
             bars.update(tasks[stage], completed=done_bytes, total=total_bytes)
 
         yield update
@@ -179,7 +180,7 @@ def _write_ends(console: Console, description: Description) -> None:
         if specs:
             console.print(f"\n{title}:")
             for name, spec in specs.items():
-                console.print(f"  {escape(name)}: {escape(str(spec))}")
+                console.print(f"  {show_name(name)}: {show_name(str(spec))}")
     if description.candidates is None or description.signatures:
         return
     for title, candidates in (
@@ -191,7 +192,7 @@ def _write_ends(console: Console, description: Description) -> None:
             console.print(f"\n{title}:")
             for candidate in candidates:
                 shown = f" {candidate.spec}" if candidate.spec else ""
-                console.print(escape(f"  {candidate.tensor}{shown}: {candidate.reason}"))
+                console.print(show_name(f"  {candidate.tensor}{shown}: {candidate.reason}"))
 
 
 def _write_signature(console: Console, signature: Signature | SignatureRequest) -> None:
@@ -203,9 +204,9 @@ def _write_signature(console: Console, signature: Signature | SignatureRequest) 
     for side, ends in sides:
         for key, end in ends.items():
             if isinstance(end, TensorSpec):
-                table.add_row(side, escape(key), escape(str(end)), escape(end.tensor))
+                table.add_row(side, show_name(key), show_name(str(end)), show_name(end.tensor))
             else:
-                table.add_row(side, escape(key), "", escape(end))
+                table.add_row(side, show_name(key), "", show_name(end))
     console.print(table)
 
 

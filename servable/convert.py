@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ class ConversionOptions:
     """What the user says about a conversion.
 
     Attributes:
-        signatures: What to serve; empty for the source's own.
+        signatures: What to serve; empty for the source's own, or for what its graph shows.
         frozen: Training switches by tensor name and their value in serving.
         source: About the source itself.
         inputs: `.npz` of inputs for the baseline; made up when None.
@@ -61,6 +62,8 @@ class Conversion:
         baseline: Inputs and the source's own outputs; without samples where the source could not be run.
         digest: sha256 over the SavedModel's files.
         notes: What was seen on the way.
+        allowed_ops: Ops that the user let in.
+        address: Where it was published on another machine; "" when it stays here.
     """
 
     saved_model_dir: Path
@@ -70,6 +73,8 @@ class Conversion:
     baseline: Baseline
     digest: str
     notes: tuple[Finding, ...]
+    allowed_ops: frozenset[str] = frozenset()
+    address: str = ""
 
 
 def convert_source(
@@ -91,23 +96,33 @@ def convert_source(
     """
     chosen = options or ConversionOptions()
     model = open_source(source, chosen.source, progress=progress)
-    requests = complete_requests(model, chosen.signatures)
-    export_servable(
+    completed = complete_requests(model, chosen.signatures, chosen.frozen)
+    requests = completed.requests
+    export = export_servable(
         model,
         requests,
         out_dir,
-        frozen=chosen.frozen,
+        frozen=completed.frozen,
         default_signature=chosen.default_signature,
         progress=progress,
     )
     signatures = read_signatures(out_dir)
-    baseline, notes = Baseline({}), model.notes
+    baseline, notes = Baseline({}), model.notes + completed.notes + export.notes
     if chosen.make_baseline:
         baseline, more = make_baseline(
-            model, requests, signatures, frozen=chosen.frozen, inputs=chosen.inputs
+            model, requests, signatures, frozen=completed.frozen, inputs=chosen.inputs
         )
         notes += more
-    return Conversion(out_dir, model.origin, requests, signatures, baseline, digest_tree(out_dir), notes)
+    return Conversion(
+        out_dir,
+        model.origin,
+        requests,
+        signatures,
+        baseline,
+        digest_tree(out_dir),
+        notes,
+        chosen.source.allowed_ops,
+    )
 
 
 def make_baseline(
@@ -155,12 +170,17 @@ def make_baseline(
 def check_conversion(
     conversion: Conversion, *, policy: CheckPolicy | None = None, progress: Progress | None = None
 ) -> Report:
-    """Checks a fresh conversion against what was asked and against its source's own outputs."""
+    """Checks a fresh conversion against what was asked and against its source's own outputs.
+
+    What the user let in is no error here either.
+    """
+    rules = policy or CheckPolicy()
+    rules = dataclasses.replace(rules, allowed_ops=rules.allowed_ops | conversion.allowed_ops)
     return check_servable(
         conversion.saved_model_dir,
         signatures=conversion.requests,
         baseline=conversion.baseline if conversion.baseline.samples else None,
-        policy=policy or CheckPolicy(),
+        policy=rules,
         progress=progress,
     )
 

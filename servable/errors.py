@@ -52,7 +52,8 @@ class ServableError(Exception):
             ("where: ", self.where),
             ("next: ", self.advice),
         ]
-        return "\n  ".join(label + text for label, text in parts if text)
+        # Foreign text is set in further, so that no line of it passes for one of ours.
+        return "\n  ".join(label + text.replace("\n", "\n      ") for label, text in parts if text)
 
 
 class SourceError(ServableError):

@@ -7,7 +7,7 @@ No TensorFlow here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,10 +21,25 @@ from servable.signature import SignatureRequest, TensorSpec
 # A training switch's inference value, such as False for is_training or 1.0 for keep_prob.
 Scalar = bool | int | float | str
 
+_TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
+_FALSE_WORDS = frozenset({"false", "0", "no", "off"})
+
 Arrays = Mapping[str, np.ndarray]
 
 # Called with a stage's name, bytes done and bytes in all, so that long work shows how far it is.
 Progress = Callable[[str, int, int], None]
+
+
+def read_truth(value: Scalar) -> bool:
+    """Reads a truth value as Python has it, or as a word from a command line.
+
+    Raises:
+        ValueError: It is neither true nor false.
+    """
+    word = str(value).strip().lower()
+    if word not in _TRUE_WORDS | _FALSE_WORDS:
+        raise ValueError("expected true or false")
+    return word in _TRUE_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class Origin:
         files: Every file that belongs to it, sorted.
         step: Training step, where the file's name carries one.
         digest: sha256 over names and contents of `files`, as 64 hex digits.
+        address: Where it was fetched from, such as "gs://bucket/model.ckpt-200"; "" for what lay here.
     """
 
     path: Path
@@ -48,6 +64,12 @@ class Origin:
     files: tuple[Path, ...]
     step: int | None
     digest: str
+    address: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it: its address, where it was fetched from another machine, else its path."""
+        return self.address or str(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +79,26 @@ class VariableKey:
     Attributes:
         key: Name in the checkpoint.
         slice_spec: As RestoreV2 takes it ("20 5 0,10:0,5"), "" for the whole tensor.
+        average_of: The variable's own name, where `key` is that of its moving average; the SavedModel stores
+            the average's value under it. "" for a variable that takes its own value.
     """
 
     key: str
     slice_spec: str = ""
+    average_of: str = ""
+
+    @property
+    def exported_key(self) -> str:
+        """Name in the SavedModel."""
+        return self.average_of or self.key
+
+
+@dataclass(frozen=True, slots=True)
+class TableKeys:
+    """Under which names the entries of a lookup table lie in the checkpoint, where it holds them."""
+
+    keys: str
+    values: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +109,13 @@ class GraphBody:
         meta_graph: tensorflow.MetaGraphDef, a message of `servable.formats.protos`.
         checkpoint_prefix: Path of the checkpoint without `.index`; None for a graph without variables.
         variable_keys: Variable node to its place in the checkpoint, as the trainer's saver has it.
+        table_keys: Table node to its entries in the checkpoint, for tables that a saver fills.
         asset_dir: Where the files that the graph reads (vocabularies) are looked for.
         assets: The user's own files, by file name or by the path in the graph.
         initializers: Nodes that the source's own loader runs once, such as a SavedModel's init op, beside the
             initializers of lookup tables, which are found in the graph.
         allowed_ops: Ops that do more than compute and that the user lets in all the same.
+        keep_training_ops: Whether dropout and batch statistics that are built into the graph are left in.
     """
 
     meta_graph: Any
@@ -83,8 +123,10 @@ class GraphBody:
     variable_keys: Mapping[str, VariableKey]
     asset_dir: Path
     assets: Mapping[str, Path] = field(default_factory=dict)
+    table_keys: Mapping[str, TableKeys] = field(default_factory=dict)
     initializers: tuple[str, ...] = ()
     allowed_ops: frozenset[str] = frozenset()
+    keep_training_ops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +163,7 @@ class ObjectBody:
                 f"Signature {request.name!r} feeds one input of the model under two keys.",
                 expected="one key for each input",
                 received=", ".join(f"{key}={name}" for key, name in inputs.items() if name in doubled),
+                advice="leave one of the keys out",
             )
         return SignatureRequest(request.name, inputs, outputs, request.method)
 
@@ -167,15 +210,15 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A request as the intake completes it.
+    """Requests as the intake completes them.
 
     Attributes:
-        request: With explicit inputs and outputs.
+        requests: With explicit inputs and outputs.
         frozen: Training switches and their value in serving, the user's own included.
         notes: What was chosen, and why.
     """
 
-    request: SignatureRequest
+    requests: tuple[SignatureRequest, ...]
     frozen: Mapping[str, Scalar]
     notes: tuple[Finding, ...] = ()
 
@@ -183,11 +226,11 @@ class Suggestion:
 class Suggester(Protocol):
     """Completes what a user left out, from what the source's graph looks like."""
 
-    def __call__(self, request: SignatureRequest, *, frozen: Mapping[str, Scalar]) -> Suggestion:
+    def __call__(self, requests: Sequence[SignatureRequest], *, frozen: Mapping[str, Scalar]) -> Suggestion:
         """Chooses inputs, outputs and switches.
 
         Args:
-            request: What the user said; either side may be empty.
+            requests: What the user said; either side may be empty.
             frozen: Switches that the user froze.
 
         Raises:

@@ -1,7 +1,7 @@
 """Between door and corridor: a conversion's options as plain JSON values, and back.
 
-What passes through: whoever hands a conversion to another process, or keeps its options as text (TFX's
-execution properties, a job for the confined child), writes and reads them here. No TensorFlow here.
+What passes through: whoever keeps options as text, as TFX's execution properties do, writes and reads them
+here, with keys that stay the same from release to release. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _SOURCE_KEYS = frozenset(
         "tags",
         "assets",
         "allowed_ops",
+        "keep_training_ops",
     }
 )
 
@@ -47,6 +48,7 @@ def write_options(options: ConversionOptions) -> dict[str, Any]:
             "tags": None if source.tags is None else list(source.tags),
             "assets": {name: str(path) for name, path in source.assets.items()},
             "allowed_ops": sorted(source.allowed_ops),
+            "keep_training_ops": source.keep_training_ops,
         },
         "inputs": _write_path(options.inputs),
         "default_signature": options.default_signature,
@@ -90,6 +92,7 @@ def read_options(data: Mapping[str, Any]) -> ConversionOptions:
             tags=None if tags is None else tuple(tags),
             assets={name: Path(path) for name, path in (source.get("assets") or {}).items()},
             allowed_ops=frozenset(source.get("allowed_ops") or ()),
+            keep_training_ops=source.get("keep_training_ops", False),
         ),
         inputs=_read_path(data.get("inputs")),
         default_signature=data.get("default_signature", "first"),
@@ -120,6 +123,7 @@ def _refuse_unknown(data: Mapping[str, Any], known: frozenset[str], what: str) -
             f"The {what} have unknown keys.",
             expected=", ".join(sorted(known)),
             received=", ".join(unknown),
+            advice="write them with write_options of the same release",
         )
 
 

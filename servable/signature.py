@@ -27,10 +27,12 @@ METHOD_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Input and output keys that classify and regress prescribe, from the same header.
-_CLASSIFY_OUTPUTS = frozenset({"classes", "scores"})
-_REGRESS_OUTPUTS = frozenset({"outputs"})
-_EXAMPLE_INPUTS = frozenset({"inputs"})
+# Keys that classify and regress prescribe, from the same header; servers look for them literally
+# (tensorflow_serving/servables/tensorflow/{classifier,regressor}.cc).
+EXAMPLE_INPUTS = frozenset({"inputs"})
+METHOD_OUTPUTS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"classify": frozenset({"classes", "scores"}), "regress": frozenset({"outputs"})}
+)
 
 # Numbers of enum DataType in tensorflow/core/framework/types.proto. A ref type is its base plus 100.
 DTYPE_NAMES: Mapping[int, str] = MappingProxyType(
@@ -125,12 +127,14 @@ class SignatureRequest:
                 "This signature name cannot be used.",
                 expected="a name that is not empty and not " + " or ".join(sorted(RESERVED_SIGNATURES)),
                 received=repr(self.name),
+                advice="choose another, such as predict_images",
             )
         if self.method not in METHOD_NAMES:
             raise SignatureError(
                 f"Signature {self.name!r} has an unknown method.",
                 expected=", ".join(METHOD_NAMES),
                 received=repr(self.method),
+                advice="name one of these, or leave it out for predict",
             )
         for side, pairs in (("input", self.inputs), ("output", self.outputs)):
             for key, tensor in pairs.items():
@@ -143,15 +147,16 @@ class SignatureRequest:
         self._check_method_keys()
 
     def _check_method_keys(self) -> None:
-        allowed = {"classify": _CLASSIFY_OUTPUTS, "regress": _REGRESS_OUTPUTS}.get(self.method)
+        allowed = METHOD_OUTPUTS.get(self.method)
         if allowed is None:
             return
-        for side, keys, legal in (("input", self.inputs, _EXAMPLE_INPUTS), ("output", self.outputs, allowed)):
+        for side, keys, legal in (("input", self.inputs, EXAMPLE_INPUTS), ("output", self.outputs, allowed)):
             if keys and not set(keys) <= legal:
                 raise SignatureError(
                     f"Method {self.method} of signature {self.name!r} does not take these {side} keys.",
                     expected=" and ".join(sorted(legal)),
                     received=", ".join(sorted(keys)),
+                    advice="name the keys so, or leave the method at predict",
                 )
 
 

@@ -62,6 +62,10 @@ def zoo():
     return open_case
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-files", type=int, default=150, help="damaged model files that tests/fuzz makes")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`@pytest.mark.zoo("tf1.*-lr-?")` runs a test once for each case that fits, as `case_name`."""
     mark = metafunc.definition.get_closest_marker("zoo")

@@ -1,4 +1,4 @@
-"""TFX component that turns a TensorFlow 1 checkpoint into a SavedModel."""
+"""TFX component that turns a checkpoint or a graph of TensorFlow into a SavedModel."""
 
 from components.checkpoint_importer.component import CheckpointImporter
 

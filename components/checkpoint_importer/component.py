@@ -36,7 +36,7 @@ class CheckpointImporter(ConversionComponent):
         freeze: Training switch to its value for serving, such as ``{"is_training": False}``.
         step: Training step to take; None for the newest complete one.
         ema: Whether variables take the value of their exponential moving average, where they have one.
-        tags: Which graph of a SavedModel; the one tagged "serve", or the only one, by default.
+        tags: Which graph of a SavedModel; the one tagged "serve", or with nothing, by default.
         architecture: Structure of the model where the source holds weights only: Keras JSON, or a GraphDef.
         module: Python file with `build_graph()` or `build_model()`, where the source holds weights only. It
             is run: name only what you trust.
@@ -44,6 +44,7 @@ class CheckpointImporter(ConversionComponent):
         inputs: `.npz` with inputs for the baseline; without it they are made up.
         assets: Asset name, as the graph has it, to the file that takes its place.
         allow_ops: Ops that touch files, run code or go online and are let in all the same.
+        keep_training_ops: Whether dropout and batch statistics that are built into the graph are left in.
         default_signature: Signature that is also served as "serving_default"; "first", or None for none.
         make_baseline: Whether the source itself is run; it then holds all of its variables in memory.
 
@@ -85,6 +86,7 @@ class CheckpointImporter(ConversionComponent):
         inputs: str | Path | None = None,
         assets: Mapping[str, str | Path] = _NOTHING,
         allow_ops: Sequence[str] = (),
+        keep_training_ops: bool = False,
         default_signature: str | None = "first",
         make_baseline: bool = True,
     ) -> None:
@@ -104,6 +106,7 @@ class CheckpointImporter(ConversionComponent):
                     tags=None if tags is None else tuple(tags),
                     assets={name: require_absolute(path) for name, path in assets.items()},
                     allowed_ops=frozenset(allow_ops),
+                    keep_training_ops=keep_training_ops,
                 ),
                 inputs=make_absolute(inputs),
                 default_signature=default_signature,

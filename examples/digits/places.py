@@ -77,7 +77,7 @@ def rebase_settings(settings: Settings, out_dir: Path) -> Settings:
     models = tuple(
         model.model_copy(
             update={
-                "source": move(model.source),
+                "source": move(Path(model.source)),
                 "push": move(model.push),
                 "inputs": None if model.inputs is None else move(model.inputs),
             }

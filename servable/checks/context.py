@@ -19,16 +19,14 @@ from servable.baseline import Baseline
 from servable.checks.policy import CheckPolicy
 from servable.checks.reach import GraphReach
 from servable.errors import ServableError
-from servable.formats import protos
-from servable.formats.bundle import TensorBundle, open_bundle
-from servable.formats.graph import VARIABLE_OPS, iterate_all_nodes
+from servable.formats.checkpoints.bundle import TensorBundle, open_bundle
+from servable.graphs.graph import VARIABLE_OPS, iterate_all_nodes
+from servable.graphs.saved_model_parts import SERVE_TAG, find_model_file, read_model_file
 from servable.model import Progress
 from servable.report import Finding, Report, Severity
 from servable.runtime.outcome import Call, CallResult
 from servable.runtime.session import Session, open_session
 from servable.signature import RESERVED_SIGNATURES, Signature, SignatureRequest, read_signature
-
-SERVE_TAG = "serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +93,7 @@ class Context:
     @property
     def model_path(self) -> Path:
         """The file with the graph; the loader takes the binary form where both are there."""
-        binary = self.saved_model_dir / "saved_model.pb"
-        text = self.saved_model_dir / "saved_model.pbtxt"
-        return text if not binary.exists() and text.exists() else binary
+        return find_model_file(self.saved_model_dir)
 
     @cached_property
     def saved_model(self) -> Any:
@@ -106,8 +102,7 @@ class Context:
         Raises:
             BrokenSourceError: The file is missing or not such a message.
         """
-        parse = protos.parse_text_message if self.model_path.suffix == ".pbtxt" else protos.parse_message
-        return parse(protos.SavedModel, self.model_path)
+        return read_model_file(self.model_path)
 
     @cached_property
     def meta_graph(self) -> Any:

@@ -17,13 +17,14 @@ from servable.checks.context import Check, Context, Visit, make_error, make_warn
 from servable.checks.policy import Tolerance
 from servable.checks.rows import count_rows, is_row_wise, take_rows
 from servable.checks.switches import find_switches
+from servable.graphs.batch_norm import FUSED_OPS
 from servable.report import Finding, Report, Severity, Skipped
 from servable.runtime.outcome import CallResult
 from servable.signature import Signature
 
 _NAME = "inference_mode"
-_MOST_ROWS_ALONE = 3
-_MOST_SHOWN = 5
+_MAX_ROWS_ALONE = 3
+_MAX_SHOWN = 5
 _ADVICE = (
     "Export in inference mode: call the model with training=False, or freeze its training switch to the "
     "inference value."
@@ -81,7 +82,7 @@ def _compare_rows(signature: Signature, visit: Visit, context: Context) -> tuple
     if total is None or total < 2 or any(out.shape[:1] != (total,) for out in visit.outputs.values()):
         return _Seen.NOTHING, []
     where = f"signature {signature.name}"
-    for row in range(min(total, _MOST_ROWS_ALONE)):
+    for row in range(min(total, _MAX_ROWS_ALONE)):
         result: CallResult = context.call(signature, take_rows(signature, visit.inputs, [row]))
         if result.fault is not None:
             message = f"row {row} alone could not be run: {' '.join(result.fault.message.split())}"
@@ -129,7 +130,7 @@ def _find_training_ops(name: str, context: Context, *, noise: _Seen, rows: _Seen
             random.append(placed.where)
         elif op.startswith(op_groups.STATELESS_RANDOM_PREFIX):
             seeded.append(placed.where)
-        elif op in op_groups.FUSED_BATCH_NORM_OPS:
+        elif op in FUSED_OPS:
             attributes = placed.node.attr
             if "is_training" not in attributes or attributes["is_training"].b:
                 statistics.append(placed.where)
@@ -142,12 +143,12 @@ def _find_training_ops(name: str, context: Context, *, noise: _Seen, rows: _Seen
         (statistics, rows, "normalizes with the statistics of the batch (is_training=true)"),
     ):
         if places:
-            more = f" and {len(places) - _MOST_SHOWN} more" if len(places) > _MOST_SHOWN else ""
+            more = f" and {len(places) - _MAX_SHOWN} more" if len(places) > _MAX_SHOWN else ""
             yield Finding(
                 _NAME,
                 Severity.WARNING if seen is _Seen.NOTHING else Severity.INFO,
                 f"the path of signature {name} {what}; {seen.value}",
-                ", ".join(places[:_MOST_SHOWN]) + more,
+                ", ".join(places[:_MAX_SHOWN]) + more,
                 _ADVICE if seen is _Seen.NOTHING else "",
             )
 

@@ -13,12 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from servable.checks.context import Check, Context, describe_error, make_error, make_warning
-from servable.checks.reach import read_assets
 from servable.errors import SourceError
+from servable.graphs.saved_model_parts import MODEL_FILE, MODEL_FILES, read_assets
 from servable.report import Finding, Report
 
 _NAME = "layout"
-_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 def _check_layout(context: Context) -> Report:
@@ -26,11 +25,11 @@ def _check_layout(context: Context) -> Report:
     if not root.is_dir():
         return context.make_report(_NAME, [make_error(_NAME, "there is no such folder", where=str(root))])
     findings = list(_find_foreign_files(root))
-    if not any((root / name).is_file() for name in _MODEL_FILES):
+    if not any((root / name).is_file() for name in MODEL_FILES):
         findings.append(
             make_error(
                 _NAME,
-                f"the folder has neither {' nor '.join(_MODEL_FILES)}",
+                f"the folder has neither {' nor '.join(MODEL_FILES)}",
                 where=str(root),
                 advice="Name the folder that holds saved_model.pb itself, such as MODEL/1.",
             )
@@ -71,11 +70,11 @@ def _find_foreign_files(root: Path) -> Iterator[Finding]:
                 yield make_error(_NAME, "a symbolic link leads nowhere", where=where)
         elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             yield make_error(_NAME, "this is neither a file nor a folder", where=where)
-        elif stat.S_ISREG(mode) and where.startswith("assets") and "saved_model.pb" in where:
+        elif stat.S_ISREG(mode) and where.startswith("assets") and MODEL_FILE in where:
             # tfx/components/pusher copies everything but what matches this name, then the graph itself.
             yield make_error(
                 _NAME,
-                "the name of an asset contains saved_model.pb, so that TFX's Pusher would leave it out",
+                f"the name of an asset contains {MODEL_FILE}, so that TFX's Pusher would leave it out",
                 where=where,
                 advice="Rename the file and export again.",
             )

@@ -1,4 +1,4 @@
-"""Ops by what they mean for a served model, as data: what `servable.formats.op_classes` does not tell.
+"""Ops by what they mean for a served model, as data: what `servable.graphs.op_classes` does not tell.
 
 What passes through: names of ops as TensorFlow 1.4 to 2.21 register them (tensorflow/core/ops/*_ops.cc;
 which file is said at each group). Looked up by `ops` and `inference_mode`; pure.
@@ -41,10 +41,6 @@ FILE_NAME_INPUTS: Mapping[str, int] = MappingProxyType(
 
 # dataset_ops.cc: keep what passes in the file that this input names, in memory where the name is empty.
 CACHE_NAME_INPUTS: Mapping[str, int] = MappingProxyType({"CacheDataset": 1, "CacheDatasetV2": 1})
-
-# io_ops.cc: read and write checkpoints. Belong to the saver, which a server runs once, at load.
-SAVER_READING_OPS = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
-SAVER_WRITING_OPS = frozenset({"Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"})
 
 # training_ops.cc: names of optimizers' updates begin like this ("ApplyAdam", "ResourceApplyAdam").
 OPTIMIZER_PREFIXES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
@@ -112,6 +108,3 @@ RANDOM_OPS = frozenset(
 )
 # stateless_random_ops*.cc: follow their seed, so that a constant seed gives the same noise each time.
 STATELESS_RANDOM_PREFIX = "StatelessRandom"
-
-# nn_ops.cc: normalize with the batch's own statistics where attribute is_training is true, its default.
-FUSED_BATCH_NORM_OPS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})

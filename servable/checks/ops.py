@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from servable.checks import op_groups
 from servable.checks.context import Check, Context, make_error, make_warning
 from servable.checks.reach import INIT_PURPOSE, RESTORE_PURPOSE, GraphReach, PlacedNode
-from servable.formats.graph import read_const_strings
-from servable.formats.op_classes import name_danger
+from servable.graphs.graph import read_const_strings
+from servable.graphs.op_classes import CHECKPOINT_READING_OPS, CHECKPOINT_WRITING_OPS, name_danger
 from servable.report import Finding, Report
 
 _NAME = "ops"
 _LOCAL_CPU = re.compile(r"(/job:localhost)?(/replica:0)?(/task:0)?/?(device:)?(cpu:[0*])?", re.IGNORECASE)
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 
 
 def _check_ops(context: Context) -> Report:
@@ -34,7 +34,7 @@ def _check_ops(context: Context) -> Report:
         for placed in reach.iterate_all():
             counts[placed.node.op] += 1
             purposes = reach.purposes.get((placed.place, placed.node.name), ())
-            findings += _check_node(placed, purposes, reach)
+            findings += _check_node(placed, purposes, reach, context.policy.allowed_ops)
             if placed.node.device and not _LOCAL_CPU.fullmatch(placed.node.device):
                 devices[placed.node.device] += 1
         findings += _check_devices(devices)
@@ -42,15 +42,19 @@ def _check_ops(context: Context) -> Report:
     return context.make_report(_NAME, findings, facts)
 
 
-def _check_node(placed: PlacedNode, purposes: tuple[str, ...], reach: GraphReach) -> Iterator[Finding]:
+def _check_node(
+    placed: PlacedNode, purposes: tuple[str, ...], reach: GraphReach, allowed: Collection[str]
+) -> Iterator[Finding]:
     op = placed.node.op
     deed = _name_deed(placed, reach)
     requests = [purpose for purpose in purposes if purpose not in (INIT_PURPOSE, RESTORE_PURPOSE)]
-    if op in op_groups.SAVER_READING_OPS and set(purposes) - {RESTORE_PURPOSE}:
+    if op in CHECKPOINT_READING_OPS and set(purposes) - {RESTORE_PURPOSE}:
         deed = "reads a checkpoint"
-    elif op in op_groups.SAVER_WRITING_OPS and purposes:
+    elif op in CHECKPOINT_WRITING_OPS and purposes:
         deed = "writes a checkpoint"
-    if deed:
+    if deed and op in allowed:
+        yield make_warning(_NAME, f"{op} {deed}; it is let in by name", where=placed.where)
+    elif deed:
         yield _judge(placed, deed, purposes)
     elif requests and op in op_groups.INPUT_PIPELINE_OPS:
         yield make_warning(
@@ -89,7 +93,7 @@ def _name_reading(placed: PlacedNode, position: int, reach: GraphReach) -> str:
     values = read_const_strings(origin.node)
     if values is None:
         return f"reads a file that {origin.node.op} {origin.node.name!r} names at run time"
-    names = ", ".join(repr(value.decode("utf-8", "replace")) for value in values[:_MOST_SHOWN])
+    names = ", ".join(repr(value.decode("utf-8", "replace")) for value in values[:_MAX_SHOWN])
     return f"reads {names}, which is no asset of the model"
 
 
@@ -109,7 +113,7 @@ def _judge(placed: PlacedNode, deed: str, purposes: tuple[str, ...]) -> Finding:
 
 def _check_devices(devices: Counter[str]) -> Iterator[Finding]:
     if devices:
-        shown = ", ".join(f"{device} ({count} nodes)" for device, count in devices.most_common(_MOST_SHOWN))
+        shown = ", ".join(f"{device} ({count} nodes)" for device, count in devices.most_common(_MAX_SHOWN))
         yield make_warning(
             _NAME,
             f"nodes are bound to devices that a server may not have: {shown}",

@@ -29,8 +29,9 @@ CHECK_NAMES = (
     "inference_mode",
     "batch",
 )
-# Without these two there is no graph that others could look at.
-_INDISPENSABLE = frozenset({"layout", "tags"})
+# Without these two there is no graph that others could look at: neither can be left out, nor what it says be
+# lowered.
+INDISPENSABLE = frozenset({"layout", "tags"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class CheckPolicy:
         severities: Check name to the severity that its warnings and errors get instead of their own.
             Lowering "ops" also lets the runtime run a graph that reads files or runs code.
         switched_off: Checks that are not made.
+        allowed_ops: Ops that run code, touch files or go online and are a warning all the same, not an error.
         load_time_s: Time limit for loading the model in the runtime.
         run_time_s: Time limit for each request.
         memory_bytes: Of the runtime's process; None for the machine's memory.
@@ -78,6 +80,7 @@ class CheckPolicy:
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     severities: Mapping[str, Severity] = field(default_factory=dict)
     switched_off: frozenset[str] = frozenset()
+    allowed_ops: frozenset[str] = frozenset()
     load_time_s: float = 300.0
     run_time_s: float = 60.0
     memory_bytes: int | None = None
@@ -86,7 +89,7 @@ class CheckPolicy:
     def __post_init__(self) -> None:
         faults = [f"switched_off: no check {name!r}" for name in sorted(self.switched_off - {*CHECK_NAMES})]
         faults += [
-            f"switched_off: {name} is always made" for name in sorted(self.switched_off & _INDISPENSABLE)
+            f"switched_off: {name} is always made" for name in sorted(self.switched_off & INDISPENSABLE)
         ]
         faults += [f"severities: no check {name!r}" for name in sorted({*self.severities} - {*CHECK_NAMES})]
         for dtype, tolerance in self.tolerances.items():
@@ -108,8 +111,8 @@ class CheckPolicy:
 
         Args:
             settings: Keys as the attributes; `tolerances` as ``{float32: {atol: 1e-4, rtol: 1e-4}}``,
-                `severities` as ``{weights: warning}``, `switched_off` and `batch_sizes` as lists. A key
-                that is missing has its default.
+                `severities` as ``{weights: warning}``, `switched_off`, `allowed_ops` and `batch_sizes` as
+                lists. A key that is missing has its default.
 
         Raises:
             SettingsError: Keys are not known or values are of the wrong type; all faults at once.
@@ -144,6 +147,7 @@ def _raise_faults(faults: list[str], *, expected: str = "") -> None:
             "The policy of the checks has faults.",
             expected=expected or "checks " + ", ".join(CHECK_NAMES),
             received="; ".join(faults),
+            advice="correct or leave out what is named; a key that is missing has its default",
         )
 
 
@@ -184,6 +188,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "tolerances": _read_tolerances,
         "severities": _read_severities,
         "switched_off": _read_names,
+        "allowed_ops": _read_names,
         "load_time_s": _read_number,
         "run_time_s": _read_number,
         "memory_bytes": lambda value: None if value is None else _read_whole_number(value),

@@ -10,19 +10,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from servable.formats.graph import find_ancestors, find_functions, index_nodes, normalize_tensor, read_edge
-from servable.formats.protos import AssetFileDef, decode_message
+from servable.graphs.graph import find_ancestors, find_functions, index_nodes, normalize_tensor, read_edge
+from servable.graphs.saved_model_parts import read_assets, read_start_ops
 from servable.signature import RESERVED_SIGNATURES
 
 INIT_PURPOSE = "start-up"
 RESTORE_PURPOSE = "restoring variables"
 
-# Where the loader looks for the op to run at start-up (tensorflow/cc/saved_model/{constants,loader}.*).
-_INIT_SIGNATURE = "__saved_model_init_op"
-_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
-_ASSETS_COLLECTION = "saved_model_assets"
 _PASSING_OPS = frozenset({"Identity", "StopGradient", "Snapshot", "PlaceholderWithDefault"})
-_MOST_HOPS = 1000
+_MAX_HOPS = 1000
 
 
 class PlacedNode(NamedTuple):
@@ -35,14 +31,6 @@ class PlacedNode(NamedTuple):
     def where(self) -> str:
         """The place in words."""
         return f"node {self.node.name}" + (f" in function {self.place}" if self.place else "")
-
-
-def read_assets(meta_graph: Any) -> list[Any]:
-    """Lists the AssetFileDefs; TF1 exports keep them in a collection, and the loader takes either."""
-    if meta_graph.asset_file_def or _ASSETS_COLLECTION not in meta_graph.collection_def:
-        return list(meta_graph.asset_file_def)
-    packed = meta_graph.collection_def[_ASSETS_COLLECTION].any_list.value
-    return [decode_message(AssetFileDef, item.value, where=_ASSETS_COLLECTION) for item in packed]
 
 
 class GraphReach:
@@ -63,15 +51,7 @@ class GraphReach:
             if name not in RESERVED_SIGNATURES:
                 fed = [normalize_tensor(info.name) for info in signature.inputs.values() if info.name]
                 roots[name] = [info.name for info in signature.outputs.values() if info.name], fed
-        starts = (
-            [info.name for info in meta_graph.signature_def[_INIT_SIGNATURE].outputs.values()]
-            if (_INIT_SIGNATURE in meta_graph.signature_def)
-            else []
-        )
-        for key in _INIT_COLLECTIONS:
-            if key in meta_graph.collection_def:
-                starts += meta_graph.collection_def[key].node_list.value
-        roots[INIT_PURPOSE] = starts, list(self.asset_tensors)
+        roots[INIT_PURPOSE] = read_start_ops(meta_graph), list(self.asset_tensors)
         restore = meta_graph.saver_def.restore_op_name
         roots[RESTORE_PURPOSE] = [restore] if restore else [], []
         return roots
@@ -117,7 +97,7 @@ class GraphReach:
         Returns:
             The origin, or None where it can't be followed (several callers, control flow, a loop).
         """
-        for _ in range(_MOST_HOPS):
+        for _ in range(_MAX_HOPS):
             data = [text for text in placed.node.input if not text.startswith("^")]
             if position >= len(data):
                 return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from servable.baseline import invent_inputs
+from servable.baseline import FREE_SIZE, invent_inputs
 from servable.checks.context import Check, Context, Visit, make_error, make_warning
 from servable.report import Finding, Report
 from servable.runtime.outcome import Fault, FaultKind
@@ -19,8 +19,7 @@ from servable.runtime.tensors import find_numpy_dtype
 from servable.signature import Shape, Signature, TensorSpec
 
 _NAME = "serving_load"
-_FREE_SIZE = 4  # as `invent_inputs` takes it
-_MOST_INVENTED_VALUES = 1 << 27
+_MAX_INVENTED_VALUES = 1 << 27
 # google.rpc codes that a kernel gives when it does not like the values (INVALID_ARGUMENT, OUT_OF_RANGE).
 _VALUE_CODES = frozenset({3, 11})
 # The same codes, but no other value would help (core/framework/op_kernel.cc, core/kernels/constant_op.cc).
@@ -84,8 +83,8 @@ def _find_obstacle(spec: TensorSpec) -> str:
     """Says why no input can be made up; "" when one can."""
     if spec.dtype.startswith(("q", "complex", "resource", "variant", "dtype")):
         return f"no input of type {spec.dtype} can be made up"
-    size = math.prod(_FREE_SIZE if axis is None else axis for axis in spec.shape or ())
-    return f"an input of {size} values is too large to be made up" if size > _MOST_INVENTED_VALUES else ""
+    size = math.prod(FREE_SIZE if axis is None else axis for axis in spec.shape or ())
+    return f"an input of {size} values is too large to be made up" if size > _MAX_INVENTED_VALUES else ""
 
 
 def _judge_fault(fault: Fault, where: str, *, invented: bool) -> Finding:

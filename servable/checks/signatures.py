@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from servable.checks.context import Check, Context, make_error, make_warning
-from servable.formats.graph import read_edge
+from servable.graphs.graph import read_edge
 from servable.report import Finding, Report
-from servable.signature import DEFAULT_SIGNATURE, METHOD_NAMES, Signature, TensorSpec, find_differences
+from servable.signature import (
+    DEFAULT_SIGNATURE,
+    EXAMPLE_INPUTS,
+    METHOD_NAMES,
+    METHOD_OUTPUTS,
+    Signature,
+    TensorSpec,
+    find_differences,
+)
 
 _NAME = "signatures"
-# Keys as tensorflow_serving/servables/tensorflow/{classifier,regressor}.cc take them.
-_EXAMPLE_KEYS = frozenset({"inputs"})
-_OUTPUT_KEYS = {"classify": frozenset({"classes", "scores"}), "regress": frozenset({"outputs"})}
 
 
 def _check_signatures(context: Context) -> Report:
@@ -80,10 +85,10 @@ def _check_signature(signature: Signature, context: Context) -> Iterator[Finding
 
 
 def _check_method_keys(signature: Signature, where: str) -> Iterator[Finding]:
-    legal = _OUTPUT_KEYS.get(signature.method)
+    legal = METHOD_OUTPUTS.get(signature.method)
     if legal is None:
         return
-    if set(signature.inputs) != _EXAMPLE_KEYS or signature.inputs["inputs"].dtype != "string":
+    if set(signature.inputs) != EXAMPLE_INPUTS or signature.inputs["inputs"].dtype != "string":
         expected = "one input 'inputs' of type string, that is serialized tf.Examples"
         yield make_error(
             _NAME, f"{signature.method} takes {expected}: found {_join(signature.inputs)}", where=where

@@ -27,7 +27,7 @@ from servable.checks import (
     signatures as signatures_check,
 )
 from servable.checks.context import Check, Context
-from servable.checks.policy import CheckPolicy
+from servable.checks.policy import INDISPENSABLE, CheckPolicy
 from servable.model import Progress
 from servable.report import Finding, Report, Severity, Skipped, merge_reports
 from servable.signature import SignatureRequest
@@ -44,8 +44,6 @@ CHECKS: tuple[Check, ...] = (
     inference_mode.CHECK,
     batch.CHECK,
 )
-# What they say can't be lowered: without a graph the others have nothing to look at.
-_GROUND = frozenset({"layout", "tags"})
 _RUNS_THE_MODEL = frozenset({"fidelity", "inference_mode", "batch"})
 
 
@@ -97,7 +95,7 @@ def check_servable(
                 continue
             raw = check.run(context)
             part = _apply_severity(raw, rules.severities.get(check.name))
-            if (raw if check.name in _GROUND else part).errors:
+            if (raw if check.name in INDISPENSABLE else part).errors:
                 failed[check.name] = f"check {check.name} found errors"
             parts.append(part)
         if context.visits:

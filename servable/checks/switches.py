@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from servable.checks.context import Context, make_warning
-from servable.formats.graph import read_edge
+from servable.graphs.graph import read_edge
 from servable.report import Finding
 
 _DT_BOOL, _DT_FLOATS = 10, (1, 2, 19)

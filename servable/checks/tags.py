@@ -6,7 +6,8 @@ only a graph whose set of tags is the same, so that {serve, gpu} is not found.
 
 from __future__ import annotations
 
-from servable.checks.context import SERVE_TAG, Check, Context, make_error, make_warning
+from servable.checks.context import Check, Context, make_error, make_warning
+from servable.graphs.saved_model_parts import SERVE_TAG
 from servable.report import Report
 
 _NAME = "tags"

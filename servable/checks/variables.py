@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from servable.checks.context import Check, Context, describe_error, make_error
 from servable.checks.reach import RESTORE_PURPOSE
 from servable.errors import SourceError
-from servable.formats.bundle import check_extents
-from servable.formats.graph import read_const_strings
+from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, check_extents
+from servable.graphs.graph import read_const_strings
 from servable.report import Finding, Report
 
 _NAME = "variables"
 _ADVICE = "Export again: the copy is incomplete, or from another export."
-# Holds the names of objects, not weights (tensorflow/python/checkpoint).
-OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 def _check_variables(context: Context) -> Report:

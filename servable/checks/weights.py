@@ -13,9 +13,8 @@ import numpy as np
 
 from servable.checks.comparison import count_not_finite, is_inexact
 from servable.checks.context import Check, Context, describe_error, make_error
-from servable.checks.variables import OBJECT_GRAPH_KEY
 from servable.errors import SourceError
-from servable.formats.bundle import iter_values
+from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, iter_values
 from servable.report import Finding, Report
 
 _NAME = "weights"

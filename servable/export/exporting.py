@@ -6,20 +6,23 @@ was written is read back and compared with what was asked before anybody can see
 Example:
     >>> request = SignatureRequest("predict_images", {"images": "x:0"}, {"scores": "y:0"})
     >>> export_servable(model, [request], Path("digits/1"))           # doctest: +SKIP
-    PosixPath('digits/1')
+    Export(path=PosixPath('digits/1'), notes=())
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from servable.errors import ExportError, SignatureError
 from servable.export.graphs import write_graph_model
-from servable.export.writing import SAVED_MODEL_FILE, publish_dir
-from servable.formats.bundle import check_extents, open_bundle
-from servable.formats.protos import SavedModel, parse_message
-from servable.model import GraphBody, ObjectBody, Progress, Scalar, TrainedModel
+from servable.export.naming import name_tensors
+from servable.export.writing import publish_dir
+from servable.formats.checkpoints.bundle import check_extents, open_bundle
+from servable.graphs.saved_model_parts import MODEL_FILE, read_model_file
+from servable.model import GraphBody, ObjectBody, Progress, Scalar, Suggestion, TrainedModel
+from servable.report import Finding
 from servable.signature import (
     DEFAULT_SIGNATURE,
     RESERVED_SIGNATURES,
@@ -33,6 +36,19 @@ from servable.signature import (
 FIRST = "first"
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A SavedModel as it was written.
+
+    Attributes:
+        path: Its folder.
+        notes: What was changed or let in on the way, and the user should know.
+    """
+
+    path: Path
+    notes: tuple[Finding, ...] = ()
+
+
 def export_servable(
     model: TrainedModel,
     signatures: Sequence[SignatureRequest],
@@ -41,7 +57,7 @@ def export_servable(
     frozen: Mapping[str, Scalar] | None = None,
     default_signature: str | None = FIRST,
     progress: Progress | None = None,
-) -> Path:
+) -> Export:
     """Writes a SavedModel with tag `serve`.
 
     Args:
@@ -54,51 +70,74 @@ def export_servable(
         progress: Told of the bytes of variables written.
 
     Returns:
-        `out_dir`.
+        `out_dir`, and what there is to say about it.
 
     Raises:
         SignatureError: A signature does not fit the model, or a name is there twice.
+        UnsafeSourceError: What would be served does more than compute.
         BrokenSourceError: Variables or files of the source are missing or damaged.
         ExportError: It could not be written, or what was written is not what was asked.
     """
-    requests = complete_requests(model, signatures)
+    completed = complete_requests(model, signatures, frozen)
+    requests = completed.requests
     default_name = _choose_default(requests, default_signature)
+    notes: tuple[Finding, ...] = ()
     with publish_dir(out_dir) as scratch_dir:
         if isinstance(model.body, GraphBody):
-            write_graph_model(
-                model.body, requests, default_name, scratch_dir, frozen=frozen or {}, progress=progress
+            notes = write_graph_model(
+                model.body,
+                requests,
+                default_name,
+                scratch_dir,
+                frozen=completed.frozen,
+                source_digest=model.origin.digest,
+                progress=progress,
             )
         else:
-            _write_object(model.body, requests, default_name, scratch_dir, frozen or {}, progress)
+            _write_object(model.body, requests, default_name, scratch_dir, completed.frozen, progress)
         _compare_with_asked(scratch_dir, requests, default_name)
-    return out_dir
+    return Export(out_dir, notes)
 
 
 def complete_requests(
-    model: TrainedModel, signatures: Sequence[SignatureRequest]
-) -> tuple[SignatureRequest, ...]:
+    model: TrainedModel,
+    signatures: Sequence[SignatureRequest],
+    frozen: Mapping[str, Scalar] | None = None,
+) -> Suggestion:
     """Fills in what the user left to the source.
 
     Args:
-        model: Its own signatures, best first, are what is filled in.
+        model: Its own signatures, best first, are what is filled in; where it has none, what its graph shows.
         signatures: The user's; none at all means all of the source's own.
+        frozen: Training switches that the user froze.
+
+    Returns:
+        Explicit requests, all switches that are to be frozen, and notes on what was chosen.
 
     Raises:
-        SignatureError: The source has nothing to fill in, or a name is there twice.
+        SignatureError: The source has nothing to fill in or it is not clear, or a name is there twice.
     """
-    wanted = tuple(signatures) or model.signatures or (SignatureRequest(),)
+    wanted = name_tensors(model, signatures) or model.signatures or (SignatureRequest(),)
     names = [request.name for request in wanted]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SignatureError(
-            "A signature is asked for twice.", expected="each name once", received=", ".join(twice)
+            "A signature is asked for twice.",
+            expected="each name once",
+            received=", ".join(twice),
+            advice="give each --signature a name of its own",
         )
-    return tuple(_complete_request(model, request) for request in wanted)
+    if model.suggest is None:
+        requests = tuple(_complete_request(model, request) for request in wanted)
+        return Suggestion(requests, frozen or {})
+    if model.signatures:
+        wanted = tuple(_complete_request(model, request) for request in wanted)
+    return model.suggest(wanted, frozen=frozen or {})
 
 
 def read_signatures(saved_model_dir: Path) -> dict[str, Signature]:
     """Reads the signatures of a SavedModel of this library, the format's own left out."""
-    saved_model = parse_message(SavedModel, saved_model_dir / SAVED_MODEL_FILE)
+    saved_model = read_model_file(saved_model_dir / MODEL_FILE)
     definitions = saved_model.meta_graphs[0].signature_def
     return {
         name: read_signature(name, definitions[name])
@@ -135,6 +174,7 @@ def _choose_default(requests: Sequence[SignatureRequest], default_signature: str
             f"{DEFAULT_SIGNATURE} cannot repeat a signature that is not exported.",
             expected=" or ".join(names),
             received=default_signature,
+            advice="name one of these with --default-signature, or none",
         )
     return default_signature
 
@@ -152,6 +192,7 @@ def _write_object(
             "This source has no tensors to freeze; it is always exported in inference mode.",
             expected="no --set",
             received=", ".join(frozen),
+            advice="leave --set out",
         )
     from servable.export.objects import write_object_model
 
@@ -177,5 +218,7 @@ def _compare_with_asked(
     if differences:
         raise ExportError(
             "What was written is not what was asked; nothing was published.",
+            expected="every signature as asked, and every variable",
             received="; ".join(differences),
+            advice="run the command again; where it fails again, please report it with this message",
         )

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from servable.formats.graph import Edge, read_edge, spell_edge, unique_name
 from servable.formats.protos import NodeDef
+from servable.graphs.graph import Edge, read_edge, spell_edge, unique_name
 
 _SWITCH_OPS = frozenset({"Switch", "RefSwitch"})
 _MERGE_OPS = frozenset({"Merge", "RefMerge"})
@@ -43,39 +43,53 @@ def fold_conditionals(nodes: dict[str, Any]) -> dict[str, Any]:
 
 def _find_decided_switches(nodes: Mapping[str, Any]) -> dict[str, bool]:
     known: dict[str, bool | None] = {}
-    switches = (node for node in nodes.values() if node.op in _SWITCH_OPS)
-    values = ((node.name, _evaluate(nodes, read_edge(node.input[1]), known)) for node in switches)
+    switches = (node for node in nodes.values() if node.op in _SWITCH_OPS and len(node.input) > 1)
+    values = ((node.name, _evaluate(nodes, read_edge(node.input[1]).node, known)) for node in switches)
     return {name: value for name, value in values if value is not None}
 
 
-def _evaluate(nodes: Mapping[str, Any], edge: Edge, known: dict[str, bool | None]) -> bool | None:
-    """Works out a boolean tensor from constants; None when it depends on anything else."""
-    if edge.node in known:
-        return known[edge.node]
-    known[edge.node] = None  # a cycle cannot decide itself
-    node = nodes.get(edge.node)
-    if node is None:
-        return None
-    data = [read_edge(text) for text in node.input if not text.startswith("^")]
-    result: bool | None = None
+def _evaluate(nodes: Mapping[str, Any], wanted: str, known: dict[str, bool | None]) -> bool | None:
+    """Works out a boolean from constants; None when it depends on anything else."""
+    stack, begun = [wanted], set[str]()
+    while stack:  # no recursion: a chain of nodes may be longer than Python's stack
+        name = stack[-1]
+        operands = _list_operands(nodes.get(name))
+        if name in known:
+            stack.pop()
+        elif name in begun:
+            known[name] = _compute(nodes[name], [known.get(operand) for operand in operands])
+            stack.pop()
+        elif name in nodes:
+            begun.add(name)
+            stack += [operand for operand in operands if operand not in begun]  # a cycle cannot decide itself
+        else:
+            known[name] = None
+    return known[wanted]
+
+
+def _list_operands(node: Any) -> list[str]:
+    """Names what a boolean is worked out from."""
+    data = [read_edge(text).node for text in node.input if not text.startswith("^")] if node else []
+    if not data:
+        return []
+    if node.op in ("LogicalAnd", "LogicalOr"):
+        return data
+    # A Switch hands on the predicate of an inner conditional, passed into an outer one.
+    return data[:1] if node.op in _PASSING_OPS | _SWITCH_OPS | {"LogicalNot"} else []
+
+
+def _compute(node: Any, operands: list[bool | None]) -> bool | None:
     if node.op == "Const" and node.attr["dtype"].type == _DT_BOOL:
-        result = _read_bool(node.attr["value"].tensor)
-    elif node.op in _PASSING_OPS and data:
-        result = _evaluate(nodes, data[0], known)
-    elif node.op == "LogicalNot":
-        value = _evaluate(nodes, data[0], known)
-        result = None if value is None else not value
-    elif node.op in ("LogicalAnd", "LogicalOr"):
-        decisive = node.op == "LogicalOr"
-        sides = [_evaluate(nodes, side, known) for side in data]
-        if decisive in sides:
-            result = decisive
-        elif None not in sides:
-            result = not decisive
-    elif node.op in _SWITCH_OPS:  # the predicate of an inner conditional, passed into an outer one
-        result = _evaluate(nodes, data[0], known)
-    known[edge.node] = result
-    return result
+        return _read_bool(node.attr["value"].tensor)
+    if not operands:
+        return None
+    if node.op in ("LogicalAnd", "LogicalOr"):
+        decisive = bool(node.op == "LogicalOr")
+        if decisive in operands:
+            return decisive
+        return None if None in operands else not decisive
+    value = operands[0]
+    return value if value is None or node.op != "LogicalNot" else not value
 
 
 def _read_bool(tensor: Any) -> bool | None:

@@ -6,12 +6,19 @@ out. Nothing of the graph is run. TensorFlow is imported inside the functions, f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from servable.errors import ExportError, SignatureError
-from servable.formats.graph import iterate_all_nodes, read_edge
-from servable.formats.protos import GraphDef, MetaGraphDef
+from servable.formats.protos import GraphDef, MetaGraphDef, NodeDef
+from servable.graphs.graph import (
+    Edge,
+    find_functions,
+    iterate_all_nodes,
+    read_edge,
+    spell_edge,
+    strip_foreign_attrs,
+)
 from servable.signature import Shape, TensorSpec
 
 
@@ -40,6 +47,7 @@ def infer_specs(graph_def: Any, tensors: Iterable[str]) -> dict[str, TensorSpec]
                 "TensorFlow refuses the graph.",
                 expected=f"a graph that TensorFlow {tf.__version__} imports",
                 received=str(error).partition("\n")[0],
+                advice="choose inputs behind the node that is named, or outputs before it",
             ) from error
     specs = {}
     for name in tensors:
@@ -51,10 +59,71 @@ def infer_specs(graph_def: Any, tensors: Iterable[str]) -> dict[str, TensorSpec]
                 expected=f"one of {[tensor.name for tensor in operation.outputs]}",
                 received=name,
                 where=f"op {operation.type}",
+                advice="name one of these",
             )
         tensor = operation.outputs[output]
         specs[name] = TensorSpec(tensor.dtype.base_dtype.name, _read_shape(tensor.shape), name)
     return specs
+
+
+def shield_from(nodes: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Hides the values of some nodes from those that read them.
+
+    TensorFlow computes constants while it infers shapes: importing a graph would read the file that a
+    ReadFile of a constant names. A placeholder in between keeps dtypes and stops that.
+
+    Args:
+        nodes: By name; not changed.
+        names: Nodes that must not be computed.
+    """
+    shielded = dict(nodes)
+    for node in nodes.values():
+        inputs = [read_edge(text) for text in node.input]
+        hidden = [edge for edge in inputs if edge.node in names and edge.output is not None]
+        if not hidden:
+            continue
+        changed = NodeDef()
+        changed.CopyFrom(node)
+        del changed.input[:]
+        shields = {
+            edge: Edge(_add_shield(shielded, nodes[edge.node], edge.output or 0), 0) for edge in hidden
+        }
+        changed.input.extend(spell_edge(shields.get(edge, edge)) for edge in inputs)
+        shielded[node.name] = changed
+    return shielded
+
+
+def _add_shield(nodes: dict[str, Any], node: Any, output: int) -> str:
+    name = f"{node.name}/shield_{output}"
+    nodes[name] = NodeDef(name=name, op="Placeholder")
+    nodes[name].attr["dtype"].type = _read_output_type(node, output)
+    return name
+
+
+def _read_output_type(node: Any, output: int) -> int:
+    from tensorflow.python.framework import op_def_registry  # no public way to ask for one op
+
+    definition = op_def_registry.get(node.op)
+    defaults = {attr.name: attr.default_value for attr in definition.attr} if definition else {}
+
+    def read(name: str) -> Any:
+        return node.attr[name] if name in node.attr else defaults[name]
+
+    for arg in definition.output_arg if definition else ():
+        if arg.type_list_attr:
+            types = list(read(arg.type_list_attr).list.type)
+        else:
+            dtype = read(arg.type_attr).type if arg.type_attr else arg.type
+            types = [dtype] * min(read(arg.number_attr).i if arg.number_attr else 1, output + 1)
+        if output < len(types):
+            return int(types[output])
+        output -= len(types)
+    raise ExportError(
+        "A node is read that does not have this output.",
+        expected="outputs that its op declares",
+        where=node.name,
+        advice="the graph is damaged: take it again from where it was written",
+    )
 
 
 def strip_default_attrs(graph_def: Any) -> Any:
@@ -79,19 +148,22 @@ def strip_default_attrs(graph_def: Any) -> Any:
     return MetaGraphDef.FromString(message.SerializeToString())
 
 
-def assemble_graph(
-    nodes: Iterable[Any], library: Iterable[Any], gradients: Iterable[Any], versions: Any
-) -> Any:
-    """Puts nodes and functions together into a GraphDef, devices cleared inside the functions too."""
+def prune_library(original: Any, nodes: Iterable[Any]) -> Any:
+    """Puts nodes and the functions that they call together into a GraphDef.
+
+    Args:
+        original: The GraphDef whose functions and versions are taken over; devices are cleared in them too.
+        nodes: Stand in for the original's own.
+    """
     graph_def = GraphDef(node=nodes)
-    graph_def.versions.CopyFrom(versions)
-    graph_def.library.function.extend(library)
-    graph_def.library.gradient.extend(gradients)
+    graph_def.versions.CopyFrom(original.versions)
+    reached = find_functions(original, graph_def.node)
+    library = original.library
+    graph_def.library.function.extend(f for f in library.function if f.signature.name in reached)
+    graph_def.library.gradient.extend(g for g in library.gradient if g.function_name in reached)
     for function in graph_def.library.function:
         for node in function.node_def:
-            node.device = ""
-            if "_output_shapes" in node.attr:
-                del node.attr["_output_shapes"]
+            strip_foreign_attrs(node)
     return graph_def
 
 

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from servable.export.batch_sizes import free_reshapes
 from servable.export.switches import rewire_edges
-from servable.formats.graph import (
+from servable.formats.protos import NodeDef
+from servable.graphs.graph import (
     PLACEHOLDER_OPS,
     Edge,
     find_ancestors,
     normalize_tensor,
     read_edge,
+    trace_back,
     unique_name,
 )
-from servable.formats.protos import NodeDef
-from servable.signature import DTYPE_NUMBERS, SignatureRequest, TensorSpec
+from servable.signature import DTYPE_NUMBERS, Shape, SignatureRequest, TensorSpec
 
 # Ops whose first output dimension is the trainer's batch size, not a part of the model.
 _BATCHING_OP = re.compile(r"Dequeue|IteratorGetNext|^Batch|ReaderRead")
+# One element of a queue where it is the whole name; several of them, stacked, where more follows.
+_DEQUEUE_OP = re.compile(r"QueueDequeue(V2)?")
 _NODE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-/]*")
 
 
@@ -47,11 +52,16 @@ def cut_inputs(
     if not cuts:
         return dict(nodes), tuple(signatures)
     specs = infer(list(cuts))
-    result = dict(nodes)
+    fetched = [tensor for request in signatures for tensor in request.outputs.values()]
+    batched = [tensor for tensor in cuts if _BATCHING_OP.search(nodes[read_edge(tensor).node].op)]
+    result = free_reshapes(nodes, batched, fetched)
     moved: dict[str, str] = {}
     for tensor, key in cuts.items():
         wanted = key if _NODE_NAME.fullmatch(key) else "serving_input"
-        placeholder = _make_placeholder(unique_name(wanted, result), specs[tensor])
+        spec = specs[tensor]
+        if spec.shape is None:
+            spec = replace(spec, shape=_read_queued_shape(nodes, read_edge(tensor)))
+        placeholder = _make_placeholder(unique_name(wanted, result), spec)
         if _BATCHING_OP.search(nodes[read_edge(tensor).node].op):
             _free_batch(placeholder)
         result[placeholder.name] = placeholder
@@ -83,6 +93,20 @@ def _find_cuts(nodes: Mapping[str, Any], signatures: Sequence[SignatureRequest])
             if read_edge(tensor).node in computed:
                 del cuts[tensor]
     return cuts
+
+
+def _read_queued_shape(nodes: Mapping[str, Any], edge: Edge) -> Shape:
+    """What a queue was made for: its elements' shapes are known to the queue, not to who takes them out."""
+    node = nodes[edge.node]
+    if not _DEQUEUE_OP.match(node.op) or not node.input:
+        return None
+    queue = nodes.get(trace_back(nodes, node.input[0]).node)
+    shapes = queue.attr["shapes"].list.shape if queue is not None and "shapes" in queue.attr else ()
+    position = edge.output or 0
+    if position >= len(shapes) or shapes[position].unknown_rank:
+        return None
+    sizes = tuple(None if dim.size < 0 else int(dim.size) for dim in shapes[position].dim)
+    return sizes if _DEQUEUE_OP.fullmatch(node.op) else (None, *sizes)
 
 
 def _make_placeholder(name: str, spec: TensorSpec) -> Any:

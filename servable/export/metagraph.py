@@ -10,17 +10,21 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from servable.export.importing import assemble_graph, infer_specs, strip_default_attrs
+from servable.export.importing import infer_specs, prune_library, strip_default_attrs
 from servable.export.variables import describe_variables
-from servable.formats.graph import find_functions, normalize_tensor, unique_name
 from servable.formats.protos import AssetFileDef, NodeDef, TensorInfo
+from servable.graphs.graph import normalize_tensor, unique_name
+from servable.graphs.saved_model_parts import ASSETS_COLLECTION, MAIN_OP_COLLECTION, SERVE_TAG
 from servable.model import VariableKey
-from servable.signature import DEFAULT_SIGNATURE, DTYPE_NUMBERS, METHOD_NAMES, SignatureRequest, TensorSpec
+from servable.signature import (
+    DEFAULT_SIGNATURE,
+    DTYPE_NUMBERS,
+    METHOD_NAMES,
+    SignatureRequest,
+    TensorSpec,
+    read_signature,
+)
 
-# Names from tensorflow/cc/saved_model/constants.h.
-SERVE_TAG = "serve"
-_MAIN_OP_COLLECTION = "saved_model_main_op"
-_ASSETS_COLLECTION = "saved_model_assets"
 _VARIABLE_COLLECTIONS = ("variables", "trainable_variables")
 
 
@@ -53,16 +57,9 @@ def build_meta_graph(
     """
     exported = dict(nodes)
     main_op = _add_main_op(exported, initializers) if initializers else None
-    library = original.graph_def.library
-    reached = find_functions(original.graph_def, exported.values())
-    graph_def = assemble_graph(
-        exported.values(),
-        (function for function in library.function if function.signature.name in reached),
-        (gradient for gradient in library.gradient if gradient.function_name in reached),
-        original.graph_def.versions,
-    )
+    graph_def = prune_library(original.graph_def, exported.values())
     ends = {normalize_tensor(t) for s in signatures for t in (*s.inputs.values(), *s.outputs.values())}
-    specs = infer_specs(graph_def, sorted(ends))
+    specs = _add_declared(infer_specs(graph_def, sorted(ends)), original)
 
     meta_graph = strip_default_attrs(graph_def)
     meta_graph.meta_info_def.tags.append(SERVE_TAG)
@@ -78,10 +75,26 @@ def build_meta_graph(
         if described:
             meta_graph.collection_def[collection].bytes_list.value.extend(described)
     if main_op is not None:
-        meta_graph.collection_def[_MAIN_OP_COLLECTION].node_list.value.append(main_op)
+        meta_graph.collection_def[MAIN_OP_COLLECTION].node_list.value.append(main_op)
     for const_name, file_name in assets:
         _write_asset(meta_graph, const_name, file_name)
     return meta_graph
+
+
+def _add_declared(specs: Mapping[str, TensorSpec], original: Any) -> dict[str, TensorSpec]:
+    """Takes shapes from the source's own signatures where a call of a function hides them."""
+    declared = {
+        spec.tensor: spec
+        for name, definition in original.signature_def.items()
+        for ends in (read_signature(name, definition),)
+        for spec in (*ends.inputs.values(), *ends.outputs.values())
+    }
+    return {
+        name: declared[name]
+        if spec.shape is None and name in declared and declared[name].dtype == spec.dtype
+        else spec
+        for name, spec in specs.items()
+    }
 
 
 def _add_main_op(nodes: dict[str, Any], initializers: Sequence[str]) -> str:
@@ -119,6 +132,6 @@ def _write_asset(meta_graph: Any, const_name: str, file_name: str) -> None:
     """Names an asset twice: loaders of TensorFlow 1.x look in the collection, later ones in the field."""
     asset = AssetFileDef(tensor_info=TensorInfo(name=f"{const_name}:0"), filename=file_name)
     meta_graph.asset_file_def.add().CopyFrom(asset)
-    packed = meta_graph.collection_def[_ASSETS_COLLECTION].any_list.value.add()
+    packed = meta_graph.collection_def[ASSETS_COLLECTION].any_list.value.add()
     packed.type_url = "type.googleapis.com/tensorflow.AssetFileDef"
     packed.value = asset.SerializeToString()

@@ -1,4 +1,4 @@
-"""ROOM 2, workshop: from one trace of a model to one function for each signature.
+"""ROOM 2: from one trace of a model to one function for each signature.
 
 What passes through: the traced graph of the whole model comes in; for each signature a new function goes out,
 imported from the nodes that its outputs need and nothing else.
@@ -12,7 +12,7 @@ from typing import Any
 
 from servable.errors import ExportError, SignatureError
 from servable.export.object_keys import SignatureNames
-from servable.formats.graph import find_ancestors, find_functions, index_nodes
+from servable.graphs.graph import find_ancestors, find_functions, index_nodes
 from servable.model import ObjectBody
 from servable.signature import SignatureRequest
 
@@ -75,6 +75,7 @@ def trace_body(body: ObjectBody) -> Trace:
     function = tf.function(lambda *flat: body.call(dict(zip(names, flat, strict=True))), autograph=False)
     try:
         concrete = function.get_concrete_function(*specs)
+    # The model's code may raise anything.
     except Exception as error:
         raise ExportError(
             "The model's code fails when it is traced.",

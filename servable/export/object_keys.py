@@ -1,4 +1,4 @@
-"""ROOM 2, workshop: the keys that the user asked for, written into a SavedModel of TensorFlow's.
+"""ROOM 2: the keys that the user asked for, written into a SavedModel of TensorFlow's.
 
 What passes through: TensorFlow wants argument names that are Python identifiers, the user may want any key
 ("input-1", "a/b"). So functions are saved under stand-in names, and the written message is then renamed
@@ -8,16 +8,16 @@ everywhere that Python's and C++'s loaders read a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from servable.errors import ExportError
-from servable.formats.protos import SavedModel, parse_message
+from servable.graphs.graph import iterate_all_nodes
+from servable.graphs.saved_model_parts import MODEL_FILE, read_model_file
 from servable.signature import DEFAULT_SIGNATURE, METHOD_NAMES, SignatureRequest
 
-_SAVED_MODEL_FILE = "saved_model.pb"
 _FINGERPRINT_FILE = "fingerprint.pb"
 # Of what a signature's name may consist where it also names nodes (tensorflow/core/framework/node_def_util).
 _NODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -70,8 +70,8 @@ def finish_saved_model(
     Raises:
         ExportError: The written message is not as expected.
     """
-    path = saved_model_dir / _SAVED_MODEL_FILE
-    saved_model = parse_message(SavedModel, path)
+    path = saved_model_dir / MODEL_FILE
+    saved_model = read_model_file(path)
     meta_graph = saved_model.meta_graphs[0]
     _clear_devices(meta_graph.graph_def)
     children = _find_signature_children(meta_graph.object_graph_def)
@@ -160,14 +160,8 @@ def _add_alias(meta_graph: Any, children: Any, alias_of: str) -> None:
 
 
 def _clear_devices(graph_def: Any) -> None:
-    for node in _list_nodes(graph_def):
+    for _, node in iterate_all_nodes(graph_def):
         node.device = ""
-
-
-def _list_nodes(graph_def: Any) -> Iterable[Any]:
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
 
 
 def _write_fingerprint(saved_model_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""ROOM 2, workshop: the variables and tables that exported functions reach.
+"""ROOM 2: the variables and tables that exported functions reach.
 
 What passes through: functions and the model they come from go in; the objects that own the captured
 resources, each under a readable name, go out. These names become the keys in `variables/`.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from servable.errors import ExportError
-from servable.formats.graph import unique_name
+from servable.graphs.graph import unique_name
 
 Resources = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""ROOM 2, workshop: a live model becomes a SavedModel in TensorFlow 2 form.
+"""ROOM 2: a live model becomes a SavedModel in TensorFlow 2 form.
 
 What passes through: an `ObjectBody` and explicit signatures come in. The model is traced once, each signature
 gets the part of the trace that its outputs need, and only the variables and tables which those parts reach
@@ -73,6 +73,7 @@ def write_object_model(
             expected="a SavedModel",
             received=f"{type(error).__name__}: {error}",
             where=str(out_dir),
+            advice="save it with tf.saved_model.save where it was trained, and see whether that succeeds",
         ) from error
     if progress:
         progress("write model", 1, 1)

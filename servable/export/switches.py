@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 
 from servable.errors import SignatureError
-from servable.formats.graph import PLACEHOLDER_OPS, Edge, normalize_tensor, read_edge, spell_edge, unique_name
 from servable.formats.protos import NodeDef
-from servable.model import Scalar
+from servable.graphs.graph import PLACEHOLDER_OPS, Edge, normalize_tensor, read_edge, spell_edge, unique_name
+from servable.model import Scalar, read_truth
 from servable.signature import DTYPE_NAMES
-
-_TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off"})
 
 
 def freeze_switches(nodes: Mapping[str, Any], frozen: Mapping[str, Scalar]) -> dict[str, Any]:
@@ -77,7 +74,7 @@ def make_constant(node: Any, value: Scalar, *, where: str) -> Any:
             tensor.tensor_shape.CopyFrom(shape)  # one value stands for all elements
     try:
         if dtype == "bool":
-            tensor.bool_val.append(_read_bool(value))
+            tensor.bool_val.append(read_truth(value))
         elif dtype == "string":
             tensor.string_val.append(str(value).encode())
         elif dtype == "float32":
@@ -98,6 +95,7 @@ def make_constant(node: Any, value: Scalar, *, where: str) -> Any:
             expected=f"a value of dtype {dtype or attr.type}",
             received=f"{value!r} ({error})",
             where=where,
+            advice="--set TENSOR=VALUE with a value of that type",
         ) from error
     return constant
 
@@ -134,15 +132,6 @@ def unknown_tensor(name: str, nodes: Collection[str], *, what: str) -> Signature
         received=name,
         advice="servable inspect SOURCE lists candidates",
     )
-
-
-def _read_bool(value: Scalar) -> bool:
-    text = str(value).strip().lower()
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise ValueError("expected true or false")
 
 
 def _read_int(value: Scalar) -> int:

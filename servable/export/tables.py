@@ -1,8 +1,8 @@
-"""ROOM 2: keeps lookup tables and the files they read, which a plain copy of a graph loses.
+"""ROOM 2: keeps the files that lookup tables read, which a plain copy of a graph loses.
 
-What passes through: nodes of a pruned graph come in; initializer nodes, asset entries and the files to copy
-go out. The graph's own paths point to the trainer's machine, so each file is looked for beside the
-checkpoint, or taken from the user, and re-pointed into `assets/`. No TensorFlow here.
+What passes through: nodes of a pruned graph come in; asset entries and the files to copy go out. The graph's
+own paths point to the trainer's machine, so each file is looked for beside the checkpoint, among a
+SavedModel's assets, or taken from the user, and re-pointed into `assets/`. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from servable.errors import BrokenSourceError
-from servable.formats.graph import TABLE_INITIALIZER_OPS, find_ancestors, trace_back
-from servable.formats.graph_files import find_file_names, locate_file
 from servable.formats.protos import NodeDef
+from servable.graphs.graph import read_edge, trace_back
+from servable.graphs.graph_files import find_file_names, locate_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Asset:
     """A file that the graph reads while it initializes.
 
     Attributes:
-        const_name: The Const node that holds its path; a server feeds the real path in its place.
+        const_name: The node that holds its path, a Const or a placeholder; a server feeds the real path.
         file_path: Where the file is now.
         file_name: Its name in `assets/`.
     """
@@ -33,35 +33,19 @@ class Asset:
     file_name: str
 
 
-def find_table_initializers(nodes: Mapping[str, Any], reached: set[str]) -> list[str]:
-    """Names the nodes that fill the tables among `reached`, and those that their own inputs need.
-
-    Args:
-        nodes: All nodes, by name.
-        reached: Nodes that the signatures need; extended in the caller by `find_ancestors` of the result.
-    """
-    initializers = [node for node in nodes.values() if node.op in TABLE_INITIALIZER_OPS and node.input]
-    needed: list[str] = []
-    known = set(reached)
-    grown = True
-    while grown:
-        grown = False
-        for node in initializers:
-            if node.name not in needed and trace_back(nodes, node.input[0]).node in known:
-                needed.append(node.name)
-                known |= find_ancestors(nodes, [node.name])
-                grown = True
-    return needed
-
-
 def find_assets(
-    nodes: Mapping[str, Any], initializers: Iterable[str], asset_dir: Path, given: Mapping[str, Path]
+    nodes: Mapping[str, Any],
+    initializers: Iterable[str],
+    declared: Iterable[Any],
+    asset_dir: Path,
+    given: Mapping[str, Path],
 ) -> list[Asset]:
-    """Finds the file behind every text-file initializer.
+    """Finds the file behind every text-file initializer, and behind every asset of a SavedModel.
 
     Args:
-        nodes: By name.
+        nodes: Those that are exported, by name.
         initializers: Names of initializer nodes.
+        declared: AssetFileDefs; of nodes that are not exported, too.
         asset_dir: Folder of the checkpoint. Only files inside it are taken without being asked.
         given: The user's own: file name (or whole path as in the graph) to file.
 
@@ -72,7 +56,12 @@ def find_assets(
     assets: list[Asset] = []
     missing: list[str] = []
     taken: dict[str, Path] = {}
-    for const_name, graph_path in find_file_names(nodes, initializers).items():
+    names = {read_edge(asset.tensor_info.name).node: asset.filename for asset in declared}
+    names = {name: path for name, path in names.items() if name in nodes and path}
+    undeclared = [
+        name for name in initializers if trace_back(nodes, _read_second(nodes[name])).node not in names
+    ]
+    for const_name, graph_path in {**find_file_names(nodes, undeclared), **names}.items():
         file_path = locate_file(graph_path, asset_dir, given)
         if file_path is None:
             missing.append(graph_path)
@@ -94,6 +83,8 @@ def find_assets(
 
 def point_to_asset(node: Any, file_name: str) -> Any:
     """Returns the Const with the asset's bare name, so that no path of the trainer's machine is left."""
+    if node.op != "Const":
+        return node
     changed = NodeDef()
     changed.CopyFrom(node)
     tensor = changed.attr["value"].tensor
@@ -102,21 +93,8 @@ def point_to_asset(node: Any, file_name: str) -> Any:
     return changed
 
 
-def order_initializers(nodes: Mapping[str, Any], initializers: Iterable[str]) -> list[str]:
-    """Sorts initializers so that one whose inputs read another's table comes after it."""
-    remaining = list(initializers)
-    tables = {name: trace_back(nodes, nodes[name].input[0]).node for name in remaining}
-    ordered: list[str] = []
-    while remaining:
-        open_tables = {tables[name] for name in remaining}
-        ready = [
-            name
-            for name in remaining
-            if not (find_ancestors(nodes, nodes[name].input[1:]) & (open_tables - {tables[name]}))
-        ]
-        ordered += ready or remaining  # a cycle: keep the graph's own order
-        remaining = [name for name in remaining if name not in ordered]
-    return ordered
+def _read_second(node: Any) -> str:
+    return node.input[1] if len(node.input) > 1 else ""
 
 
 def _free_file_name(file_path: Path, taken: Mapping[str, Path]) -> str:

@@ -2,53 +2,82 @@
 
 What passes through: the variable nodes that the signatures reach and their keys in the trainer's checkpoint
 come in; save and restore nodes, a SaverDef and VariableDefs go out. The tensors themselves are copied from
-checkpoint to SavedModel as bytes (`servable.formats.bundle`), so no session and no tensor is ever held.
-No TensorFlow here.
+checkpoint to SavedModel as bytes (`servable.formats.checkpoints.bundle`), so no session and no tensor is ever
+held. No TensorFlow here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from servable.errors import BrokenSourceError
-from servable.formats.graph import REF_VARIABLE_OPS, VARIABLE_OPS, unique_name
-from servable.formats.protos import NodeDef, SaverDef, VariableDef
-from servable.model import VariableKey
+from servable.errors import SignatureError
+from servable.formats.checkpoints.bundle import TensorBundle
+from servable.formats.protos import NodeDef, SaverDef, VariableDef, decode_message
+from servable.graphs.graph import REF_VARIABLE_OPS, unique_name
+from servable.graphs.training_tensors import split_training_tensors
+from servable.model import TableKeys, VariableKey
+from servable.report import Finding, Severity
 
 _DT_STRING = 7
 
 
-def find_variables(nodes: Mapping[str, Any], reached: Collection[str]) -> list[str]:
-    """Names the variable nodes among those that serving needs, sorted."""
-    return sorted(name for name in reached if nodes[name].op in VARIABLE_OPS)
-
-
-def match_variables(
-    variables: Sequence[str], keys: Mapping[str, VariableKey], stored: Collection[str], *, where: str
-) -> dict[str, VariableKey]:
-    """Finds each variable in the checkpoint.
+def require_averages(
+    variables: Mapping[str, VariableKey], keys: Mapping[str, VariableKey], *, where: str
+) -> None:
+    """Refuses signatures that no moving average reaches, where the user has asked for averages.
 
     Args:
-        variables: Variable nodes.
-        keys: What the trainer's saver calls them.
-        stored: Keys of the checkpoint.
+        variables: Exported variable to its key.
+        keys: Those of the whole graph.
         where: The checkpoint, for the error.
 
     Raises:
-        BrokenSourceError: Some are not there; all are listed.
+        SignatureError: Averages are there, but none is of an exported variable.
     """
-    matched = {name: keys.get(name, VariableKey(name)) for name in variables}
-    missing = sorted(name for name, key in matched.items() if key.key not in stored)
-    if missing:
-        raise BrokenSourceError(
-            f"{len(missing)} of {len(variables)} variables of the graph are not in the checkpoint.",
-            expected=", ".join(missing),
-            received=", ".join(sorted(stored)) or "no variables",
+    averaged = sorted(name for name, key in keys.items() if key.average_of)
+    if averaged and variables and not any(key.average_of for key in variables.values()):
+        raise SignatureError(
+            "None of the variables that the signatures need has a moving average.",
+            expected="outputs that depend on " + ", ".join(averaged),
+            received="outputs that depend on " + ", ".join(variables),
             where=where,
-            advice="check that .meta and checkpoint come from the same training run",
+            advice="leave --ema out, or choose other outputs",
         )
-    return matched
+
+
+def note_variables(
+    variables: Mapping[str, VariableKey], tables: Mapping[str, TableKeys], bundle: TensorBundle
+) -> list[Finding]:
+    """Says how many variables took a moving average, and what of the checkpoint serving does not need.
+
+    Args:
+        variables: Exported variable to its key.
+        tables: Exported lookup table to its keys.
+        bundle: The trainer's checkpoint.
+    """
+    notes = []
+    plain = [name for name, key in variables.items() if not key.average_of]
+    if len(plain) < len(variables):
+        text = f"{len(variables) - len(plain)} of {len(variables)} variables take their moving average"
+        text += f", {len(plain)} have none: {', '.join(plain)}" if plain else ""
+        notes.append(Finding("export", Severity.INFO, text, where=str(bundle.prefix)))
+    taken = {key.key for key in variables.values()}
+    taken |= {key for table in tables.values() for key in (table.keys, table.values)}
+    dropped = set(bundle.entries) - taken
+    if dropped:
+        slots, others = split_training_tensors(dropped, bundle.entries)
+        counts = [f"{len(slots)} of training (optimizer slots, steps, averages)"] if slots else []
+        counts += [f"{len(others)} others"] if others else []
+        size_bytes = sum(bundle.entries[key].size_bytes for key in dropped)
+        text = f"dropped tensors that serving does not need: {' and '.join(counts)}"
+        text += f", {_spell_size(size_bytes)}"
+        notes.append(Finding("export", Severity.INFO, text, where=str(bundle.prefix)))
+    return notes
+
+
+def _spell_size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 10**5 else f"{size_bytes} bytes"
 
 
 def add_saver(nodes: dict[str, Any], variables: Mapping[str, VariableKey]) -> Any:
@@ -64,9 +93,11 @@ def add_saver(nodes: dict[str, Any], variables: Mapping[str, VariableKey]) -> An
     scope = unique_name("save", {name.partition("/")[0] for name in nodes})
     names = list(variables)
     dtypes = [nodes[name].attr["dtype"].type for name in names]
-    filename = _add_strings(nodes, f"{scope}/Const", [b"model"], scalar=True)
-    key_names = _add_strings(nodes, f"{scope}/tensor_names", [v.key.encode() for v in variables.values()])
-    slices = _add_strings(
+    filename = add_strings(nodes, f"{scope}/Const", [b"model"], scalar=True)
+    key_names = add_strings(
+        nodes, f"{scope}/tensor_names", [v.exported_key.encode() for v in variables.values()]
+    )
+    slices = add_strings(
         nodes, f"{scope}/shape_and_slices", [v.slice_spec.encode() for v in variables.values()]
     )
 
@@ -120,7 +151,7 @@ def describe_variables(
     positions = {name: position for position, name in enumerate(variables)}
     described = []
     for data in known:
-        definition = VariableDef.FromString(data)
+        definition = decode_message(VariableDef, data, where="the graph's collection of variables")
         position = positions.get(definition.variable_name.rpartition(":")[0])
         if position is None or definition.snapshot_name.rpartition(":")[0] not in nodes:
             continue
@@ -130,7 +161,8 @@ def describe_variables(
     return described
 
 
-def _add_strings(nodes: dict[str, Any], name: str, values: Sequence[bytes], *, scalar: bool = False) -> str:
+def add_strings(nodes: dict[str, Any], name: str, values: Sequence[bytes], *, scalar: bool = False) -> str:
+    """Adds a Const of strings, and gives its name back."""
     node = _add_node(nodes, name, "Const", [])
     node.attr["dtype"].type = _DT_STRING
     tensor = node.attr["value"].tensor

@@ -8,18 +8,18 @@ No TensorFlow here.
 from __future__ import annotations
 
 import errno
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from servable.errors import ExportError
 from servable.formats.files import sync_path
 from servable.formats.protos import SavedModel
+from servable.graphs.saved_model_parts import MODEL_FILE
 
-SAVED_MODEL_FILE = "saved_model.pb"
 _SCHEMA_VERSION = 1  # kSavedModelSchemaVersion of tensorflow/cc/saved_model
 
 
@@ -38,7 +38,7 @@ def write_saved_model(out_dir: Path, meta_graph: Any, assets: Mapping[str, Path]
         sync_path(out_dir / "assets" / name)
     saved_model = SavedModel(saved_model_schema_version=_SCHEMA_VERSION)
     saved_model.meta_graphs.add().CopyFrom(meta_graph)
-    path = out_dir / SAVED_MODEL_FILE
+    path = out_dir / MODEL_FILE
     # Deterministic, so that the same source gives the same bytes and the same digest.
     path.write_bytes(saved_model.SerializePartialToString(deterministic=True))
     sync_path(path)
@@ -52,19 +52,32 @@ def publish_dir(destination: Path) -> Iterator[Path]:
         destination: Must not exist, or be an empty folder.
 
     Yields:
-        A path that does not exist yet. Whatever is there is removed when the block fails.
+        A path that does not exist yet, in a folder that does. What is there is removed when the block fails.
+
+    Raises:
+        ExportError: The destination holds something, or writing or moving failed.
+    """
+    with receive_dir(destination) as path:
+        path.parent.mkdir(parents=True)
+        yield path
+
+
+@contextmanager
+def receive_dir(destination: Path) -> Iterator[Path]:
+    """The same for a block in which another process makes all folders, if it comes so far.
+
+    Args:
+        destination: Must not exist, or be an empty folder.
+
+    Yields:
+        A path that does not exist yet, nor does its folder.
 
     Raises:
         ExportError: The destination holds something, or writing or moving failed.
     """
     _refuse_occupied(destination)
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(
-            tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".tmp", dir=destination.parent)
-        )
-    except OSError as error:
-        raise _explain_os_error(error, destination) from error
+    missing = [folder for folder in destination.parents if not folder.exists()]
+    scratch = destination.parent / f".{destination.name}.{secrets.token_hex(8)}.tmp"
     try:
         yield scratch / "saved_model"
         _move_dir(scratch / "saved_model", destination)
@@ -72,6 +85,9 @@ def publish_dir(destination: Path) -> Iterator[Path]:
         raise _explain_os_error(error, destination) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        for folder in missing:
+            with suppress(OSError):  # it holds the finished model, or what somebody else put there
+                folder.rmdir()
 
 
 def _move_dir(finished: Path, destination: Path) -> None:
@@ -89,10 +105,8 @@ def _move_dir(finished: Path, destination: Path) -> None:
 def _copy_dir(finished: Path, destination: Path) -> None:
     """Copies where a folder cannot be renamed (object stores mounted as folders), saved_model.pb last."""
     try:
-        shutil.copytree(
-            finished, destination, ignore=shutil.ignore_patterns(SAVED_MODEL_FILE), dirs_exist_ok=True
-        )
-        shutil.copyfile(finished / SAVED_MODEL_FILE, destination / SAVED_MODEL_FILE)
+        shutil.copytree(finished, destination, ignore=shutil.ignore_patterns(MODEL_FILE), dirs_exist_ok=True)
+        shutil.copyfile(finished / MODEL_FILE, destination / MODEL_FILE)
     except OSError:
         shutil.rmtree(destination, ignore_errors=True)
         raise
@@ -100,7 +114,12 @@ def _copy_dir(finished: Path, destination: Path) -> None:
 
 def _refuse_occupied(destination: Path) -> None:
     if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
-        raise ExportError("The destination is not a folder.", expected="a new folder", where=str(destination))
+        raise ExportError(
+            "The destination is not a folder.",
+            expected="a new folder",
+            where=str(destination),
+            advice="choose another folder, such as the next version number",
+        )
     if destination.is_dir() and any(destination.iterdir()):
         raise ExportError(
             "The destination is not empty, and nothing is ever overwritten.",
@@ -123,4 +142,5 @@ def _explain_os_error(error: OSError, destination: Path) -> ExportError:
         "The SavedModel could not be written; nothing was left behind.",
         received=str(error),
         where=str(destination),
+        advice="check that the folder may be written to, or choose another",
     )

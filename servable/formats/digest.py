@@ -62,7 +62,7 @@ def digest_files(files: Iterable[Path], *, root: Path, progress: Progress | None
                     expected=f"{size_bytes} bytes",
                     received=f"{size_bytes - left_bytes} bytes",
                     where=str(path),
-                    advice="Wait until the training or copying that writes it has ended.",
+                    advice="wait until the training or copying that writes it has ended",
                 )
     return sha256.hexdigest()
 
@@ -90,7 +90,7 @@ def digest_tree(folder: Path) -> str:
                     expected="plain folders",
                     received=f"a link to {path.readlink()}",
                     where=str(path),
-                    advice=f"If you trust it, copy the folder with its links resolved: cp -rL {folder} COPY",
+                    advice=f"if you trust it, copy the folder with its links resolved: cp -rL {folder} COPY",
                 )
         files += [Path(parent, name) for name in names]
     return digest_files(files, root=folder)
@@ -102,6 +102,7 @@ def _refuse_unreadable(error: OSError) -> None:
         expected="a folder that may be read",
         received=error.strerror or str(error),
         where=str(error.filename),
+        advice="look at its permissions",
     ) from error
 
 

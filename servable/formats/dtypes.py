@@ -21,6 +21,10 @@ ITEM_BYTES: Final[Mapping[str, int]] = MappingProxyType(
     | {"int64": 8, "uint64": 8, "float64": 8, "complex64": 8, "complex128": 16}
 )
 
+# What numpy can hold. TensorFlow allows more axes (254), which no variable has.
+MAX_RANK: Final = 64
+MAX_VALUES: Final = 2**58
+
 # Types that numpy has under another name. Quantized values are their plain integers.
 _NUMPY_NAMES: Final = {
     "qint8": "int8",

@@ -41,6 +41,7 @@ def open_source_file(path: Path) -> BinaryIO:
             expected="a plain file",
             received="a folder or device",
             where=str(path),
+            advice="name the file itself",
         )
     return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - a descriptor, not a path
 
@@ -61,7 +62,7 @@ def read_exactly(file: BinaryIO, view: memoryview, *, path: Path) -> None:
                     expected=f"{len(view)} bytes from byte {file.tell() - done}",
                     received=f"{done} bytes",
                     where=str(path),
-                    advice="Copy the file again from where it was written; the copy is not complete.",
+                    advice="copy the file again from where it was written; the copy is not complete",
                 )
             done += count
     except OSError as error:
@@ -85,7 +86,7 @@ def require_inside(path: Path, root: Path) -> None:
             expected=f"a file inside {root}",
             received=f"a symbolic link to {target}" if path.is_symlink() else str(target),
             where=str(path),
-            advice=f"If you trust it, copy the folder with its links resolved: cp -rL {root} COPY",
+            advice=f"if you trust it, copy the folder with its links resolved: cp -rL {root} COPY",
         )
 
 
@@ -150,6 +151,7 @@ def _cannot_read(path: Path, error: OSError) -> BrokenSourceError:
         expected="a readable file",
         received=error.strerror or str(error),
         where=str(path),
+        advice="check that it is there, and its permissions",
     )
 
 
@@ -161,14 +163,15 @@ def _cannot_write(path: Path, error: OSError, needed_bytes: int) -> ExportError:
         expected="a folder that exists and may be written to",
         received=error.strerror or str(error),
         where=str(path),
+        advice="choose another folder, or look at its permissions",
     )
 
 
 def _disk_is_full(path: Path, needed_bytes: int, free_bytes: int) -> ExportError:
     return ExportError(
-        "The disk has no room for the variables." if needed_bytes else "The disk is full.",
+        "The disk has no room for what is to be written." if needed_bytes else "The disk is full.",
         expected=f"{needed_bytes} bytes free" if needed_bytes else "room for the file",
         received=f"{free_bytes} bytes free",
         where=str(path),
-        advice="Free some space, or choose an output folder on another disk.",
+        advice="free some space, or choose a folder on another disk (TMPDIR for what is fetched)",
     )

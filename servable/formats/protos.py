@@ -47,46 +47,27 @@ def _get_class(name: str) -> Any:
 # Any and not type[Message]: fields are known at run time only, and every use of one would need a cast.
 
 # Graphs
-AttrValue: Final[Any] = _get_class("AttrValue")
-FunctionDef: Final[Any] = _get_class("FunctionDef")
-FunctionDefLibrary: Final[Any] = _get_class("FunctionDefLibrary")
-GradientDef: Final[Any] = _get_class("GradientDef")
 GraphDef: Final[Any] = _get_class("GraphDef")
-NameAttrList: Final[Any] = _get_class("NameAttrList")
 NodeDef: Final[Any] = _get_class("NodeDef")
-OpDef: Final[Any] = _get_class("OpDef")
-OpList: Final[Any] = _get_class("OpList")
 TensorProto: Final[Any] = _get_class("TensorProto")
 TensorShapeProto: Final[Any] = _get_class("TensorShapeProto")
-VersionDef: Final[Any] = _get_class("VersionDef")
 
 # MetaGraphs, their collections, SavedModels
 AssetFileDef: Final[Any] = _get_class("AssetFileDef")
-CollectionDef: Final[Any] = _get_class("CollectionDef")
-CondContextDef: Final[Any] = _get_class("CondContextDef")
-FingerprintDef: Final[Any] = _get_class("FingerprintDef")
 MetaGraphDef: Final[Any] = _get_class("MetaGraphDef")
-QueueRunnerDef: Final[Any] = _get_class("QueueRunnerDef")
 SavedModel: Final[Any] = _get_class("SavedModel")
-SavedObject: Final[Any] = _get_class("SavedObject")
-SavedObjectGraph: Final[Any] = _get_class("SavedObjectGraph")
 SaverDef: Final[Any] = _get_class("SaverDef")
-SaveSliceInfoDef: Final[Any] = _get_class("SaveSliceInfoDef")
 SignatureDef: Final[Any] = _get_class("SignatureDef")
 StructuredValue: Final[Any] = _get_class("StructuredValue")
 TensorInfo: Final[Any] = _get_class("TensorInfo")
 VariableDef: Final[Any] = _get_class("VariableDef")
-WhileContextDef: Final[Any] = _get_class("WhileContextDef")
 
 # Checkpoints
 BundleEntryProto: Final[Any] = _get_class("BundleEntryProto")
 BundleHeaderProto: Final[Any] = _get_class("BundleHeaderProto")
 CheckpointState: Final[Any] = _get_class("CheckpointState")
 SavedSlice: Final[Any] = _get_class("SavedSlice")
-SavedSliceMeta: Final[Any] = _get_class("SavedSliceMeta")
-SavedTensorSliceMeta: Final[Any] = _get_class("SavedTensorSliceMeta")
 SavedTensorSlices: Final[Any] = _get_class("SavedTensorSlices")
-TensorSliceProto: Final[Any] = _get_class("TensorSliceProto")
 TrackableObjectGraph: Final[Any] = _get_class("TrackableObjectGraph")
 
 # Requests
@@ -131,6 +112,7 @@ def decode_message(cls: Any, data: bytes, *, where: str) -> Any:
             expected=f"one {cls.DESCRIPTOR.full_name} message in binary form",
             received=f"{len(data)} bytes that do not decode ({error})",
             where=where,
+            advice="copy the file again from where it was written",
         ) from error
 
 
@@ -157,6 +139,7 @@ def parse_text_message(cls: Any, path: Path, *, max_bytes: int = MAX_TEXT_BYTES)
             expected=f"one {cls.DESCRIPTOR.full_name} message in text form",
             received=str(error),
             where=str(path),
+            advice="copy the file again from where it was written",
         ) from error
 
 

@@ -201,12 +201,18 @@ class _Model:
 def _limit_process(head: dict[str, Any]) -> None:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")  # if memory runs out, the kernel shall take this process and no other
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Bounds the log, and whatever a model would write.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_BYTES, _LOG_BYTES))
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, _LOG_BYTES)  # bounds the log, and whatever a model would write
     if head["memory_bytes"]:
         # Not RLIMIT_AS: mapping the library alone takes more than 1 GB of addresses.
-        resource.setrlimit(resource.RLIMIT_DATA, (head["memory_bytes"], head["memory_bytes"]))
+        _limit(resource.RLIMIT_DATA, head["memory_bytes"])
+
+
+def _limit(kind: int, size: int) -> None:
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        size = min(size, most)  # whoever started this process may have been stricter
+    resource.setrlimit(kind, (size, size))
 
 
 def _measure_peak_bytes() -> int:

@@ -1,18 +1,14 @@
 """The child process as the parent sees it: started bare, spoken to with deadlines, ended for sure.
 
-What passes through: frames (`servable.runtime.child` describes them) over two pipes, and the child's log
+What passes through: frames (`servable.runtime.frames`) over two pipes, and the child's log
 in a temporary file. The child leads its own process group, and the whole group is killed at the end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
-import select
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -21,24 +17,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from servable.errors import CheckError
+from servable.runtime.ends import read_log_end
+from servable.runtime.frames import FrameChannel
 
 _CHILD = Path(__file__).with_name("child.py")
-_FRAME = struct.Struct("<QQ")
-_HEAD_BYTES = 64 << 20  # more than any honest child says about its tensors
-_CHUNK_BYTES = 1 << 20
-_LOG_TAIL_BYTES = 4000
-# Lines of absl's log that are there on every start and say nothing about the model: its own banner, what
-# is only information, and that there is no GPU.
-_CHATTER = re.compile(r"WARNING: All log messages before absl|I\d{4} |.*failed call to cuInit")
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
-
-
-class DeadlineExceededError(Exception):
-    """The child did not answer in time."""
-
-
-class ChildEndedError(Exception):
-    """The child ended instead of answering."""
 
 
 class ChildProcess:
@@ -67,9 +50,7 @@ class ChildProcess:
             )
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
-        self._to_child, self._from_child = self._popen.stdin.fileno(), self._popen.stdout.fileno()
-        os.set_blocking(self._to_child, False)
-        os.set_blocking(self._from_child, False)
+        self._channel = FrameChannel(self._popen.stdout.fileno(), self._popen.stdin.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -93,26 +74,12 @@ class ChildProcess:
             ChildEndedError: The child ended, or speaks another language than ours.
         """
         deadline_s = time.monotonic() + time_limit_s
-        text = json.dumps(head).encode()
-        self._write(_FRAME.pack(len(text), sum(map(len, bodies))) + text, deadline_s)
-        for body in bodies:
-            self._write(body, deadline_s)
-        head_bytes, body_bytes = _FRAME.unpack(self._read(_FRAME.size, deadline_s))
-        if head_bytes > _HEAD_BYTES or body_bytes > reply_bytes:
-            raise ChildEndedError
-        try:
-            reply = json.loads(bytes(self._read(head_bytes, deadline_s)))
-        except ValueError as error:
-            raise ChildEndedError from error
-        return reply, self._read(body_bytes, deadline_s)
+        self._channel.send(head, bodies, deadline_s=deadline_s)
+        return self._channel.receive(deadline_s=deadline_s, body_bytes=reply_bytes)
 
     def read_log(self) -> str:
         """Gives the end of what the child wrote to its log."""
-        with contextlib.suppress(OSError), self._log_path.open("rb") as log:
-            log.seek(max(0, self._log_path.stat().st_size - _LOG_TAIL_BYTES))
-            lines = log.read(_LOG_TAIL_BYTES).decode("utf-8", "replace").splitlines()
-            return "\n".join(line for line in lines if not _CHATTER.match(line)).strip()
-        return ""
+        return read_log_end(self._log_path)
 
     def wait_for_end(self, time_limit_s: float) -> int | None:
         """Gives the exit code, a negative signal number, or None while the child still runs."""
@@ -132,33 +99,3 @@ class ChildProcess:
                 with contextlib.suppress(OSError):
                     pipe.close()
         self._directory.cleanup()
-
-    def _write(self, data: bytes, deadline_s: float) -> None:
-        view = memoryview(data)
-        while view:
-            _, ready, _ = select.select([], [self._to_child], [], _remain(deadline_s))
-            if not ready:
-                raise DeadlineExceededError
-            try:
-                view = view[os.write(self._to_child, view[:_CHUNK_BYTES]) :]
-            except BrokenPipeError as error:
-                raise ChildEndedError from error
-            except BlockingIOError:
-                continue
-
-    def _read(self, size_bytes: int, deadline_s: float) -> memoryview:
-        buffer = bytearray(size_bytes)
-        view = memoryview(buffer)
-        while view:
-            ready, _, _ = select.select([self._from_child], [], [], _remain(deadline_s))
-            if not ready:
-                raise DeadlineExceededError
-            received = os.readv(self._from_child, [view[:_CHUNK_BYTES]])
-            if not received:
-                raise ChildEndedError
-            view = view[received:]
-        return memoryview(buffer)
-
-
-def _remain(deadline_s: float) -> float:
-    return max(0.0, deadline_s - time.monotonic())

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from servable.errors import CheckError
+from servable.runtime.ends import describe_end, find_starvation
+from servable.runtime.frames import ChildEndedError, DeadlineExceededError
 from servable.runtime.outcome import Call, CallResult, Fault, FaultKind, Limits, RunOutcome
-from servable.runtime.process import ChildEndedError, ChildProcess, DeadlineExceededError
+from servable.runtime.process import ChildProcess
 from servable.runtime.tensors import pack_array, unpack_arrays
 
 _SERVE_TAGS = ("serve",)
@@ -24,14 +26,6 @@ _RESOURCE_EXHAUSTED = 8  # google.rpc.Code
 _MESSAGE_CHARS = 1200
 _LIBRARY_NAMES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
 _END_WAIT_S = 10.0
-# What libstdc++ and TensorFlow say before they give up for want of memory.
-_OUT_OF_MEMORY_WORDS = (
-    "bad_alloc",
-    "Cannot allocate memory",
-    "out of memory",
-    "MemoryError",
-    "pthread_create() failed",
-)
 
 
 def find_library() -> Path:
@@ -153,18 +147,17 @@ class Session:
         return reply, body
 
     def _explain_end(self) -> Fault:
-        lines = self._process.read_log().splitlines()
+        log = self._process.read_log()
         code = self._process.wait_for_end(_END_WAIT_S)
-        starved = [line for line in lines if any(words in line for words in _OUT_OF_MEMORY_WORDS)]
-        if starved:
+        starved = find_starvation(log)
+        if starved is not None:
             limit = f"the runtime ran out of memory (limit {self._limits.memory_bytes} bytes)"
-            return Fault(FaultKind.OUT_OF_MEMORY, _shorten(f"{limit}: {starved[-1]}"))
+            return Fault(FaultKind.OUT_OF_MEMORY, _shorten(f"{limit}: {starved}"))
         if code == -signal.SIGKILL:
             # Nobody here kills a child that is still asked: that is how the kernel ends a greedy one.
             return Fault(FaultKind.OUT_OF_MEMORY, "the system killed the runtime, most likely for its memory")
-        how = _name_signal(-code) if code is not None and code < 0 else f"exit code {code}"
-        last_words = f": {lines[0]}" if lines else ""
-        return Fault(FaultKind.CRASH, _shorten(f"the runtime ended with {how}{last_words}"))
+        last_words = f": {log.splitlines()[0]}" if log else ""
+        return Fault(FaultKind.CRASH, _shorten(f"the runtime ended with {describe_end(code)}{last_words}"))
 
 
 @contextlib.contextmanager
@@ -196,7 +189,12 @@ def open_session(
     """
     library_path = find_library() if library is None else library
     if not library_path.is_file():
-        raise CheckError("TensorFlow's C++ library is not there.", where=str(library_path))
+        raise CheckError(
+            "TensorFlow's C++ library is not there.",
+            expected=f"a file such as {_LIBRARY_NAMES[0]}",
+            where=str(library_path),
+            advice="leave the path out to take that of the installed TensorFlow",
+        )
     with ChildProcess() as process:
         session = Session(process, limits or Limits())
         session._load(saved_model_dir, tags, library_path)
@@ -239,10 +237,3 @@ def run_calls(
 def _shorten(text: str) -> str:
     # The beginning says what is wrong; what follows is the path of nodes that it passed through.
     return text if len(text) <= _MESSAGE_CHARS else text[:_MESSAGE_CHARS] + " ..."
-
-
-def _name_signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -6,19 +6,33 @@ there in a moment and nothing of the file is ever run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
+from typing import Any
 
-from servable.formats.bundle import open_bundle
-from servable.formats.protos import SavedModel, parse_message
-from servable.report import Finding
+from servable.errors import BrokenSourceError
+from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, open_bundle
+from servable.graphs.graph_definitions import read_graph_definition
+from servable.graphs.graph_heads import begins_like_graph
+from servable.graphs.meta_graph_files import find_meta_graph_file
+from servable.graphs.saved_model_parts import find_model_file, read_model_file
+from servable.report import Finding, Severity
 from servable.signature import RESERVED_SIGNATURES, Signature, SignatureRequest, TensorSpec, read_signature
-from servable.sources.candidates import Candidates, find_candidates
-from servable.sources.detect import SAVED_MODEL_FILES, Kind
-from servable.sources.keras_config import read_keras_config
+from servable.sources.choosing.candidates import Candidates
+from servable.sources.choosing.completing import GraphSuggester
+from servable.sources.detect import Kind
+from servable.sources.keras_files.layout import read_stored_weights, write_structure_command
+from servable.sources.live_models.object_graph import read_object_graph
 from servable.sources.resolving import Source, resolve_source
-from servable.sources.saver_checkpoint import read_meta_graph, read_stored_signatures
+from servable.sources.saved_models.graphs import choose_meta_graph
+from servable.sources.saved_models.signatures import read_saved_signatures
+from servable.sources.saver_checkpoints.checkpoint_graph import (
+    advise_graph,
+    read_meta_graph,
+    read_stored_signatures,
+)
 
 _TITLES = {
     Kind.TF1_SAVER: "a TensorFlow 1 checkpoint (tf.train.Saver)",
@@ -27,6 +41,7 @@ _TITLES = {
     Kind.KERAS_HDF5_WEIGHTS: "weights of a Keras model, without the model (.h5)",
     Kind.KERAS_ARCHIVE: "a Keras model (.keras)",
     Kind.SAVED_MODEL: "a SavedModel",
+    Kind.FROZEN_GRAPH: "a frozen graph (GraphDef)",
 }
 
 
@@ -68,6 +83,7 @@ class Description:
         outputs: Likewise.
         next_command: What to type next.
         notes: What to know.
+        address: Where the source lies on another machine; "" when it lies here.
     """
 
     source: Source
@@ -81,6 +97,7 @@ class Description:
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
     next_command: str = ""
     notes: tuple[Finding, ...] = ()
+    address: str = ""
 
 
 def describe_source(path: Path, *, step: int | None = None) -> Description:
@@ -95,48 +112,46 @@ def describe_source(path: Path, *, step: int | None = None) -> Description:
     if source.kind is Kind.TF1_SAVER:
         return _describe_saver(source)
     if source.kind is Kind.TF2_OBJECTS:
-        return Description(source, _TITLES[source.kind], variables=_list_variables(source.path))
+        return _describe_objects(source)
     if source.kind is Kind.SAVED_MODEL:
         return _describe_saved_model(source)
+    if source.kind is Kind.FROZEN_GRAPH:
+        return _describe_frozen(source)
     return _describe_keras(source)
 
 
 def _describe_saver(source: Source) -> Description:
     variables = _list_variables(source.path)
-    if not source.path.with_name(source.path.name + ".meta").is_file():
-        return Description(source, _TITLES[source.kind] + " without its graph (.meta)", variables=variables)
+    if find_meta_graph_file(source.path) is None:
+        return Description(
+            source,
+            _TITLES[source.kind] + " without its graph (.meta)",
+            variables=variables,
+            next_command=advise_graph(source.path),
+            notes=source.notes,
+        )
     meta_graph = read_meta_graph(source.path)
     stored = read_stored_signatures(meta_graph)
-    candidates = find_candidates(meta_graph)
+    suggester = GraphSuggester(meta_graph, source.path)
     return Description(
         source,
         _TITLES[source.kind],
         framework_version=meta_graph.meta_info_def.tensorflow_version,
         variables=variables,
         signatures=stored,
-        candidates=candidates,
-        next_command=_write_saver_command(source, stored, candidates),
+        candidates=suggester.candidates,
+        next_command=(
+            f"servable convert {_quote(source.path)} OUT_DIR" if stored else suggester.spell_command()
+        ),
         notes=source.notes,
     )
 
 
-def _write_saver_command(source: Source, stored: tuple[SignatureRequest, ...], candidates: Candidates) -> str:
-    if stored:
-        return f"servable convert {source.path} OUT_DIR"
-    inputs = [f"--input {_make_key(c.tensor)}={c.tensor}" for c in candidates.inputs]
-    outputs = [f"--output {_make_key(c.tensor)}={c.tensor}" for c in candidates.outputs[:1]]
-    switches = [f"--set {c.tensor}={_guess_value(c.spec)}" for c in candidates.switches]
-    parts = inputs or ["--input KEY=TENSOR"], outputs or ["--output KEY=TENSOR"], switches
-    return " ".join(
-        ["servable convert", str(source.path), "OUT_DIR", *(text for part in parts for text in part)]
-    )
-
-
 def _describe_saved_model(source: Source) -> Description:
-    path = source.path / SAVED_MODEL_FILES[0]
-    if not path.is_file():
-        return Description(source, _TITLES[source.kind], next_command=f"servable check {source.path}")
-    saved_model = parse_message(SavedModel, path)
+    path = find_model_file(source.path)
+    if begins_like_graph(path):
+        return _describe_frozen(replace(source, path=path))
+    saved_model = read_model_file(path)
     signatures = tuple(
         read_signature(name, meta_graph.signature_def[name])
         for meta_graph in saved_model.meta_graphs
@@ -152,15 +167,39 @@ def _describe_saved_model(source: Source) -> Description:
         framework_version=version,
         variables=_list_variables(prefix) if has_variables else (),
         signatures=signatures,
-        next_command=f"servable check {source.path}",
+        next_command=_advise_saved_model(source, saved_model, path),
+        notes=source.notes,
+    )
+
+
+def _advise_saved_model(source: Source, saved_model: Any, path: Path) -> str:
+    try:
+        meta_graph, _ = choose_meta_graph(saved_model, None, where=path)
+    except BrokenSourceError:
+        tags = [",".join(sorted(graph.meta_info_def.tags)) for graph in saved_model.meta_graphs] or ["TAG"]
+        return f"servable convert {_quote(source.path)} OUT_DIR --tags {shlex.quote(tags[0])}"
+    if not read_saved_signatures(meta_graph)[0]:
+        return GraphSuggester(meta_graph, source.path).spell_command()
+    return f"servable check {_quote(source.path)}"
+
+
+def _describe_frozen(source: Source) -> Description:
+    meta_graph = read_graph_definition(source.path)
+    suggester = GraphSuggester(meta_graph, source.path)
+    return Description(
+        source,
+        _TITLES[Kind.FROZEN_GRAPH],
+        candidates=suggester.candidates,
+        next_command=suggester.spell_command(),
+        notes=source.notes,
     )
 
 
 def _describe_keras(source: Source) -> Description:
-    from servable.sources.keras_facts import describe_keras
+    from servable.sources.keras_files.facts import describe_keras
 
     if source.kind is Kind.KERAS_HDF5_WEIGHTS:
-        read_keras_config(source.path, source.kind.value)  # raises, and says what is missing
+        return _describe_keras_weights(source)
     facts = describe_keras(source.path, source.kind.value)
     return Description(
         source,
@@ -170,7 +209,36 @@ def _describe_keras(source: Source) -> Description:
         layers=tuple(LayerFact(layer.name, layer.class_name) for layer in facts.layers),
         inputs=dict(facts.inputs),
         outputs=dict(facts.outputs),
-        next_command=f"servable convert {source.path} OUT_DIR",
+        next_command=f"servable convert {_quote(source.path)} OUT_DIR",
+        notes=source.notes,
+    )
+
+
+def _describe_keras_weights(source: Source) -> Description:
+    stored = read_stored_weights(source.path)
+    return Description(
+        source,
+        _TITLES[source.kind],
+        framework_version=stored.version,
+        variables=tuple(
+            VariableFact(f"{layer.name}/{name}", layer.dtypes[name], shape)
+            for layer in stored.layers
+            for name, shape in layer.weights.items()
+        ),
+        next_command=write_structure_command(source.path),
+        notes=source.notes,
+    )
+
+
+def _describe_objects(source: Source) -> Description:
+    graph = read_object_graph(source.path)
+    notes = [Finding("source", Severity.INFO, f"holds {text}") for text in graph.write_slots()]
+    return Description(
+        source,
+        _TITLES[source.kind],
+        variables=tuple(fact for fact in _list_variables(source.path) if fact.name != OBJECT_GRAPH_KEY),
+        next_command=write_structure_command(source.path, is_keras=graph.is_keras),
+        notes=(*source.notes, *notes),
     )
 
 
@@ -179,9 +247,6 @@ def _list_variables(prefix: Path) -> tuple[VariableFact, ...]:
     return tuple(VariableFact(key, entry.dtype, entry.shape) for key, entry in sorted(entries.items()))
 
 
-def _make_key(tensor: str) -> str:
-    return tensor.rpartition(":")[0].rpartition("/")[2] or "KEY"
-
-
-def _guess_value(spec: TensorSpec | None) -> str:
-    return "false" if spec is not None and spec.dtype == "bool" else "1.0"
+def _quote(path: Path) -> str:
+    """The name of an old sharded checkpoint is a pattern, which a shell would take for two files."""
+    return shlex.quote(str(path))

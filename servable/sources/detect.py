@@ -10,16 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from servable.errors import BrokenSourceError, UnknownSourceError
-from servable.formats.bundle import open_bundle
+from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, open_bundle
+from servable.graphs.graph_heads import begins_like_graph
+from servable.graphs.saved_model_parts import MODEL_FILES
 
 # The signature of an HDF5 file stands at 0, or after a user block at 512, 1024, 2048, ...
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HDF5_MAX_OFFSET = 2**20
-
-# Key under which a TF2 checkpoint keeps its object graph (tensorflow/python/trackable/base.py).
-OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
-
-SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 class Kind(StrEnum):
@@ -46,6 +43,7 @@ def detect_file(path: Path) -> Kind:
             "The file is empty.",
             expected="HDF5, a .keras archive, a checkpoint or a SavedModel",
             where=str(path),
+            advice="copy it again from where it was written",
         )
     if is_hdf5(path):
         return _detect_hdf5(path)
@@ -53,13 +51,17 @@ def detect_file(path: Path) -> Kind:
         head = file.read(4)
     if head.startswith(b"PK"):
         return _detect_zip(path)
-    if path.name in SAVED_MODEL_FILES:
+    if path.name in MODEL_FILES:
         return Kind.SAVED_MODEL
+    if begins_like_graph(path):
+        return Kind.FROZEN_GRAPH
     raise UnknownSourceError(
         "This is not a model file that is known.",
-        expected="HDF5 (.h5), a Keras archive (.keras), a checkpoint prefix or a SavedModel folder",
+        expected="HDF5 (.h5), a Keras archive (.keras), a frozen graph (.pb), a checkpoint prefix or a "
+        "SavedModel folder",
         received=f"a file that begins with {head!r}",
         where=str(path),
+        advice="name the file or folder that the trainer saved",
     )
 
 
@@ -92,7 +94,7 @@ def _detect_hdf5(path: Path) -> Kind:
     try:
         with h5py.File(path, "r") as file:
             return Kind.KERAS_HDF5 if "model_config" in file.attrs else Kind.KERAS_HDF5_WEIGHTS
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise BrokenSourceError(
             "The HDF5 file cannot be opened: it is cut short, damaged or still being written.",
             received=str(error),
@@ -119,4 +121,5 @@ def _detect_zip(path: Path) -> Kind:
         expected="a member config.json",
         received=", ".join(sorted(names)[:5]) or "no members",
         where=str(path),
+        advice="where it is an archive of a model, unpack it first",
     )

@@ -12,10 +12,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from servable.errors import UsageError
 from servable.model import Progress, TrainedModel
 from servable.sources.detect import Kind
 from servable.sources.options import SourceOptions
-from servable.sources.resolving import resolve_source
+from servable.sources.resolving import Source, resolve_source
+
+_WEIGHTS_ALONE = frozenset({Kind.TF1_SAVER, Kind.TF2_OBJECTS, Kind.KERAS_HDF5_WEIGHTS})
+_KERAS_LAYERS = frozenset({Kind.TF2_OBJECTS, Kind.KERAS_HDF5, Kind.KERAS_HDF5_WEIGHTS, Kind.KERAS_ARCHIVE})
 
 
 def open_source(
@@ -35,29 +39,57 @@ def open_source(
         UnknownSourceError: It is no model file that is known, or one that needs more than was said.
         BrokenSourceError: It is damaged or incomplete.
         UnsafeSourceError: Loading it would run code or touch files outside it.
-        SettingsError: The file of custom objects is wrong.
+        SettingsError: A file of the user's is wrong, or an option does not go with this format.
     """
     chosen = options or SourceOptions()
     source = resolve_source(path, step=chosen.step)
+    if chosen.ema and source.kind is not Kind.TF1_SAVER:
+        raise UsageError(
+            "Moving averages are looked for in a checkpoint of tf.train.Saver only.",
+            expected="a source of kind " + Kind.TF1_SAVER,
+            received=f"a source of kind {source.kind}",
+            where=str(source.path),
+            advice="leave --ema out",
+        )
+    _check_options(source, chosen)
     # Each reader is imported only when it is needed: some reach Keras, whose import costs seconds.
     match source.kind:
         case Kind.TF1_SAVER:
-            from servable.sources.saver_checkpoint import open_saver_checkpoint
+            from servable.sources.saver_checkpoints.opening import open_saver_checkpoint
 
             return open_saver_checkpoint(source, chosen, progress=progress)
         case Kind.TF2_OBJECTS:
-            from servable.sources.object_checkpoint import open_object_checkpoint
+            from servable.sources.live_models.object_checkpoint import open_object_checkpoint
 
             return open_object_checkpoint(source, chosen, progress=progress)
         case Kind.SAVED_MODEL:
-            from servable.sources.saved_model import open_saved_model
+            from servable.sources.saved_models.opening import open_saved_model
 
             return open_saved_model(source, chosen, progress=progress)
         case Kind.FROZEN_GRAPH:
-            from servable.sources.frozen_graph import open_frozen_graph
+            from servable.sources.saved_models.frozen_graph import open_frozen_graph
 
             return open_frozen_graph(source, chosen, progress=progress)
         case _:
-            from servable.sources.keras_opening import open_keras
+            from servable.sources.live_models.keras_opening import open_keras
 
             return open_keras(source, chosen, progress=progress)
+
+
+def _check_options(source: Source, options: SourceOptions) -> None:
+    """Refuses options that would be passed over: who names a file means it to be used."""
+    uses = {
+        "--module": (options.module, _WEIGHTS_ALONE),
+        "--architecture": (options.architecture, _WEIGHTS_ALONE),
+        "--custom-objects": (options.custom_objects, _KERAS_LAYERS),
+        "--replace-layer": (options.replace_layers, _KERAS_LAYERS),
+    }
+    for flag, (given, kinds) in uses.items():
+        if given and source.kind not in kinds:
+            raise UsageError(
+                f"{flag} is of no use for this source.",
+                expected="a source of kind " + ", ".join(sorted(kinds)),
+                received=f"a source of kind {source.kind}",
+                where=str(source.path),
+                advice=f"leave {flag} out",
+            )

@@ -24,9 +24,10 @@ class SourceOptions:
         replace_layers: Lambda layer by name to "FILE.py:function", which stands in for its stored code. The
             files are run.
         ema: Whether variables take the value of their exponential moving average, where they have one.
-        tags: Which graph of a SavedModel; the one tagged "serve", or the only one, by default.
+        tags: Which graph of a SavedModel; the one tagged "serve", or with nothing, by default.
         assets: Files of lookup tables, by file name or by the path in the graph.
         allowed_ops: Ops that touch files, run code or go online and are let in all the same.
+        keep_training_ops: Whether dropout and batch statistics that are built into a graph are left in.
     """
 
     step: int | None = None
@@ -38,3 +39,4 @@ class SourceOptions:
     tags: tuple[str, ...] | None = None
     assets: Mapping[str, Path] = field(default_factory=dict)
     allowed_ops: frozenset[str] = frozenset()
+    keep_training_ops: bool = False

@@ -18,7 +18,7 @@ from benchmarks.large_checkpoint import (
 from benchmarks.make_checkpoint import CHECKPOINT_NAME
 from benchmarks.measuring import run_measured
 from benchmarks.verify_weights import find_differences
-from servable.formats.bundle import copy_tensors, open_bundle
+from servable.formats.checkpoints.bundle import copy_tensors, open_bundle
 
 pytestmark = pytest.mark.tensorflow
 

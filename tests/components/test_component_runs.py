@@ -156,6 +156,20 @@ def test_executor_works_where_no_driver_ran(outputs, copy_case, component, case,
     assert set(samples) == {signature}
 
 
+def test_executor_fetches_what_lies_elsewhere(outputs, copy_case, monkeypatch):
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    fsspec.filesystem("memory").put(str(copy_case(CHECKPOINT)), "memory://bucket/train", recursive=True)
+    properties = {"source": "memory://bucket/train", "signatures": _signatures(CHECKPOINT), "options": "{}"}
+    _get_executor("checkpoint_importer")().Do({}, outputs, properties)
+    model = outputs["model"][0]
+    assert model.get_string_custom_property("source_path") == "memory://bucket/train/model.ckpt"
+    assert (Path(model.uri) / "Format-Serving" / "saved_model.pb").is_file()
+
+
 def test_retry_after_a_kill_starts_afresh(outputs, copy_case):
     leftover = Path(outputs["model"][0].uri) / "Format-Serving" / "variables" / "leftover"
     leftover.parent.mkdir(parents=True)
@@ -194,7 +208,7 @@ def test_source_that_is_written_meanwhile_is_not_believed(outputs, copy_case, mo
     import components.conversion as conversion_module
 
     source, other = copy_case(CHECKPOINT), copy_case("tf1.12-lr-a", "other")
-    convert = conversion_module.convert_source
+    convert = conversion_module.convert_confined
 
     def convert_while_somebody_writes(*arguments):
         conversion = convert(*arguments)
@@ -203,7 +217,7 @@ def test_source_that_is_written_meanwhile_is_not_believed(outputs, copy_case, mo
             raise ValueError("odd bytes")
         return conversion
 
-    monkeypatch.setattr(conversion_module, "convert_source", convert_while_somebody_writes)
+    monkeypatch.setattr(conversion_module, "convert_confined", convert_while_somebody_writes)
     properties = {"source": str(source), "signatures": _signatures(CHECKPOINT)}
     with pytest.raises(BrokenSourceError, match="changed while it was being read"):
         _get_executor("checkpoint_importer")().Do({}, outputs, properties)
@@ -213,7 +227,7 @@ def test_source_that_is_written_meanwhile_is_not_believed(outputs, copy_case, mo
 def test_exit_of_a_users_file_is_an_error(outputs, copy_case, tmp_path):
     custom_objects = tmp_path / "objects.py"
     custom_objects.write_text("import sys\nsys.exit(3)\n")
-    options = json.dumps({"custom_objects": str(custom_objects)})
+    options = json.dumps({"source": {"custom_objects": str(custom_objects)}})
     with pytest.raises(SettingsError, match="SystemExit: 3"):
         _get_executor("keras_converter")().Do(
             {}, outputs, {"source": str(copy_case(KERAS)), "options": options}

@@ -37,6 +37,7 @@ FULL = ConversionOptions(
         tags=("serve", "gpu"),
         assets={"vocab.txt": Path("/data/words.txt")},
         allowed_ops=frozenset({"ReadFile"}),
+        keep_training_ops=True,
     ),
     inputs=Path("/data/inputs.npz"),
     default_signature=None,

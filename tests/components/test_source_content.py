@@ -6,14 +6,18 @@ import os
 import shutil
 from dataclasses import replace
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from components.source_content import (
     PinnedSource,
     describe_toolchain,
+    open_pinned,
     pin_source,
     verify_source,
 )
+from components.source_locating import open_located
 from servable.convert import ConversionOptions
 from servable.errors import BrokenSourceError, SettingsError, SourceError
 from servable.sources.options import SourceOptions
@@ -156,3 +160,21 @@ def test_toolchain_names_every_version_that_shapes_the_result():
     text = describe_toolchain()
     for name in ("tfx-servable 0.", "tensorflow 2.", "keras 3.", "tf-keras 2.", "options "):
         assert name in text
+
+
+def test_a_remote_source_has_the_digest_of_the_same_files_here(copy_case, monkeypatch):
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    folder = copy_case(CHECKPOINT)
+    fsspec.filesystem("memory").put(str(folder), "memory://bucket/train", recursive=True)
+    with open_located({"source": "memory://bucket/train"}, {}) as source:
+        pinned = pin_source(source.path, NO_OPTIONS, address=source.address)
+    assert pinned.source_digest == pin_source(folder, NO_OPTIONS).source_digest
+    read = PinnedSource.from_properties(pinned.to_properties())
+    assert read.name == "memory://bucket/train/model.ckpt"
+    with open_pinned(read) as here:
+        assert here.path.with_name("model.ckpt.index").is_file()
+        verify_source(here, NO_OPTIONS)
+    fsspec.filesystem("memory").pipe_file("memory://bucket/train/model.ckpt.meta", b"other")
+    with pytest.raises(SourceError), open_pinned(read) as here:
+        verify_source(here, NO_OPTIONS)

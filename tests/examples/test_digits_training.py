@@ -13,7 +13,7 @@ import pytest
 from examples.digits import training
 from examples.digits.places import KERAS_MODEL, REPOSITORY_DIR, TF1_MODEL, Places
 from examples.digits.records import load_record
-from servable.formats.bundle import open_bundle, read_tensor
+from servable.formats.checkpoints.bundle import open_bundle, read_tensor
 from servable.formats.protos import MetaGraphDef, parse_message
 
 pytestmark = pytest.mark.tensorflow

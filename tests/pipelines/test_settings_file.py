@@ -196,3 +196,23 @@ def test_python_objects_are_not_made(tmp_path):
 def test_missing_file_is_told(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(tmp_path / "none.yaml")
+
+
+def test_an_address_of_another_machine_stays_one(tmp_path):
+    for source, wanted in (
+        ("gs://bucket/training", "gs://bucket/training"),
+        ("hdfs:///training", "hdfs:///training"),
+        (f"file://{tmp_path}/training", tmp_path / "training"),
+        ("training", tmp_path / "training"),
+    ):
+        text = HEAD + f"models: [{{name: m, source: '{source}', push: pushed}}]\n"
+        assert load_settings(write(tmp_path, text)).models[0].source == wanted
+
+
+def test_an_op_that_is_let_in_is_let_in_by_the_checks_too(tmp_path):
+    policy = "{allowed_ops: [PyFunc], run_time_s: 9}"
+    model = f"{{name: m, source: s, push: p, allow_ops: [ReadFile], policy: {policy}}}"
+    settings = load_settings(write(tmp_path, HEAD + f"models: [{model}]"))
+    assert settings.models[0].check_policy == {"allowed_ops": ["PyFunc", "ReadFile"], "run_time_s": 9}
+    plain = load_settings(write(tmp_path, HEAD + "models: [{name: m, source: s, push: p}]"))
+    assert plain.models[0].check_policy == {}

@@ -2,9 +2,9 @@ import pytest
 
 from servable.export.folding import fold_conditionals
 from servable.export.switches import freeze_switches
-from servable.formats.graph import find_ancestors, index_nodes
 from servable.formats.protos import GraphDef, NodeDef
-from servable.sources.saver_checkpoint import read_meta_graph
+from servable.graphs.graph import find_ancestors, index_nodes
+from servable.sources.saver_checkpoints.checkpoint_graph import read_meta_graph
 
 FLOAT, BOOL = 1, 10
 

@@ -7,7 +7,7 @@ import pytest
 
 from servable.errors import BrokenSourceError, SignatureError
 from servable.export.exporting import export_servable, read_signatures
-from servable.formats.bundle import open_bundle
+from servable.formats.checkpoints.bundle import open_bundle
 from servable.formats.protos import SavedModel, parse_message
 from servable.signature import SignatureRequest
 from servable.sources.opening import open_source
@@ -119,12 +119,13 @@ def test_an_intermediate_tensor_can_be_the_input(zoo, tmp_path):
     assert not (tmp_path / "1" / "variables").exists()
 
 
-def test_an_unfed_switch_is_named_with_what_to_do(zoo, tmp_path):
+def test_an_unfed_placeholder_is_named_with_what_to_do(zoo, tmp_path):
     case = zoo("tf1.15-dropout-a")
+    request = SignatureRequest("loss", case.name_ends("inputs"), {"loss": "Mean:0"})
     with pytest.raises(SignatureError, match="need placeholders") as caught:
-        export_servable(open_source(case.source), [request_of(case)], tmp_path / "1")
-    assert "keep_prob:0" in caught.value.received
-    assert "--set keep_prob:0=VALUE" in caught.value.advice
+        export_servable(open_source(case.source), [request], tmp_path / "1")
+    assert "y_:0" in caught.value.received
+    assert "--set y_:0=VALUE" in caught.value.advice
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from servable.errors import ExportError, SignatureError
 from servable.export.objects import write_object_model
-from servable.formats.bundle import open_bundle, read_tensor
+from servable.formats.checkpoints.bundle import open_bundle, read_tensor
 from servable.formats.protos import SavedModel, parse_message
 from servable.model import ObjectBody
 from servable.runtime.outcome import Call

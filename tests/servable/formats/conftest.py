@@ -10,8 +10,8 @@ import google_crc32c
 import numpy as np
 import pytest
 
+from servable.formats.checkpoints.table import write_table
 from servable.formats.protos import BundleEntryProto, BundleHeaderProto
-from servable.formats.table import write_table
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 

@@ -12,10 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servable.errors import BrokenSourceError, ServableError, UnknownSourceError, UnsafeSourceError
-from servable.formats import bundle_values
-from servable.formats.bundle import TensorBundle, check_extents, iter_values, open_bundle, read_tensor
+from servable.formats.checkpoints import bundle_streams
+from servable.formats.checkpoints.bundle import (
+    TensorBundle,
+    check_extents,
+    iter_values,
+    open_bundle,
+    read_tensor,
+)
+from servable.formats.checkpoints.table import read_table, write_table
 from servable.formats.protos import BundleEntryProto, BundleHeaderProto
-from servable.formats.table import read_table, write_table
 
 WriteBundle = Callable[..., Path]
 Tensors = dict[str, np.ndarray]
@@ -61,7 +67,7 @@ def test_strings_may_be_cut_anywhere(
 ) -> None:
     bundle = open_bundle(write_bundle(tmp_path / "m", sample_tensors))
     entry = bundle.entries["strings"]
-    passed = [c.tobytes() for c in bundle_values.stream_entry(bundle, entry, chunk_bytes=chunk_bytes)]
+    passed = [c.tobytes() for c in bundle_streams.stream_entry(bundle, entry, chunk_bytes=chunk_bytes)]
     assert b"".join(passed) == bundle.shards[0].read_bytes()[entry.offset :][: entry.size_bytes]
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servable.errors import BrokenSourceError, ExportError
-from servable.formats.bundle import copy_tensors, open_bundle, read_tensor
+from servable.formats.checkpoints.bundle import copy_tensors, open_bundle, read_tensor
 
 WriteBundle = Callable[..., Path]
 Tensors = dict[str, np.ndarray]
@@ -192,7 +192,7 @@ def test_an_index_that_cannot_be_written_takes_the_data_along(
         assert (out / "variables.data-00000-of-00001").exists()
         raise ExportError("The disk is full.")
 
-    monkeypatch.setattr("servable.formats.bundle_copying.write_table", fail)
+    monkeypatch.setattr("servable.formats.checkpoints.bundle_copying.write_table", fail)
     with pytest.raises(ExportError):
         copy_tensors(source, {"w": "w"}, out / "variables")
     assert list(out.iterdir()) == []

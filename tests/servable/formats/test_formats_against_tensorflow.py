@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from servable.formats.bundle import check_extents, copy_tensors, iter_values, open_bundle, read_tensor
+from servable.formats.checkpoints.bundle import (
+    check_extents,
+    copy_tensors,
+    iter_values,
+    open_bundle,
+    read_tensor,
+)
+from servable.formats.checkpoints.table import read_table
 from servable.formats.dtypes import ITEM_BYTES
-from servable.formats.table import read_table
 
 pytestmark = pytest.mark.tensorflow
 

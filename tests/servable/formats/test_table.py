@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servable.errors import BrokenSourceError, ServableError
-from servable.formats.slices import encode_slice_key, find_slice_faults
-from servable.formats.snappy import decompress_snappy
-from servable.formats.table import read_table, write_table
+from servable.formats.checkpoints.slices import encode_slice_key, find_slice_faults
+from servable.formats.checkpoints.snappy import decompress_snappy
+from servable.formats.checkpoints.table import read_table, write_table
 
 KEYS = st.binary(max_size=40) | st.text("ab/", max_size=60).map(str.encode)
 

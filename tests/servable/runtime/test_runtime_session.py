@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from servable.confinement.jobs import end_worker
 from servable.errors import CheckError, SettingsError
 from servable.runtime.outcome import Call, FaultKind, Limits
 from servable.runtime.session import find_library, open_session, run_calls
@@ -17,6 +18,12 @@ from servable.runtime.session import find_library, open_session, run_calls
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 SIMPLE = ZOO / "tf1.12-sm_simple-a"
 SIMPLE_DIR = SIMPLE / "artifact/saved/1"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_other_children():
+    """Other tests leave a worker running, which waits for conversions."""
+    end_worker()
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +57,21 @@ def test_answers_what_the_source_runtime_answered(golden, call):
     assert outcome.runtime_version.startswith("2.")
     assert outcome.load_time_s > 0
     assert 50e6 < outcome.peak_memory_bytes < 4e9
+
+
+def test_a_stricter_limit_of_whoever_started_us_stands():
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from servable.runtime.session import run_calls\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 4 << 30))\n"
+        "outcome = run_calls(Path(sys.argv[1]), [])\n"
+        "sys.exit(str(outcome.load_fault) if outcome.load_fault else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, SIMPLE_DIR], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_feeds_strings():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from servable.errors import BrokenSourceError, UnknownSourceError
-from servable.sources.keras_config import Loader, read_keras_config
-from servable.sources.keras_facts import describe_keras
+from servable.sources.keras_files.config import Loader, read_keras_config
+from servable.sources.keras_files.facts import describe_keras
 
 SEQUENTIAL = {
     "class_name": "Sequential",
@@ -84,7 +84,7 @@ def test_weights_without_a_model_ask_for_the_model(tmp_path):
     with pytest.raises(UnknownSourceError, match="weights but no model") as caught:
         read_keras_config(tmp_path / "w.h5", "keras-hdf5-weights")
     assert "conv, dense" in caught.value.received
-    assert "model.save" in caught.value.advice
+    assert "--architecture" in caught.value.advice
 
 
 def test_layers_without_their_weights_are_all_named(tmp_path):
@@ -153,7 +153,7 @@ def test_layers_parameters_and_inputs_are_described(zoo, name):
 def test_the_intake_looks_without_tensorflow(zoo):
     case = zoo("tfk2.15-multi_io-a")
     code = (
-        "import sys; from pathlib import Path; from servable.sources.keras_facts import describe_keras;"
+        "import sys; from pathlib import Path; from servable.sources.keras_files.facts import describe_keras;"
         f"facts = describe_keras(Path({str(case.source)!r}), 'keras-hdf5');"
         "print([m for m in ('tensorflow', 'keras', 'tf_keras') if m in sys.modules], sorted(facts.inputs))"
     )

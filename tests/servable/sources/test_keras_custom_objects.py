@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from servable.errors import SettingsError
-from servable.sources.custom_objects import load_custom_objects
+from servable.sources.user_code.custom_objects import load_custom_objects
 
 
 class _FakeKeras(SimpleNamespace):

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from servable.errors import BrokenSourceError, UnsafeSourceError
-from servable.sources.keras_archive import open_checked_archive, open_weights
-from servable.sources.keras_hdf5 import open_checked_hdf5
+from servable.sources.keras_files.archive import open_checked_archive, open_weights
+from servable.sources.keras_files.config_json import parse_config
+from servable.sources.keras_files.hdf5 import open_checked_hdf5
+from servable.sources.keras_files.layout import check_weights
 
 
 @pytest.fixture
@@ -178,3 +180,20 @@ def test_a_missing_member_is_named(tmp_path, missing):
     path = _write_zip(tmp_path / "model.keras", members)
     with pytest.raises(BrokenSourceError, match=missing), open_checked_archive(path):
         pass
+
+
+def test_json_of_too_many_values_is_not_parsed():
+    with pytest.raises(ValueError, match="at most 5000000"):
+        parse_config("[" + "{}," * 6_000_000 + "{}]")
+    assert parse_config('{"a": [1, "b"]}') == {"a": [1, "b"]}
+
+
+def test_one_list_of_weights_in_many_layers_is_refused(hdf5_path):
+    with h5py.File(hdf5_path, "a", libver="latest") as file:
+        weights = file["model_weights"]
+        weights["dense"].attrs["weight_names"] = np.full(1000, b"kernel:0")
+        for number in range(300):
+            weights[f"again_{number}"] = weights["dense"]
+        weights.attrs["layer_names"] = [f"again_{number}".encode() for number in range(300)]
+        with pytest.raises(UnsafeSourceError, match="too many weights"):
+            check_weights(file, "model.h5")

@@ -6,7 +6,8 @@ import pytest
 
 from servable.errors import UnsafeSourceError
 from servable.formats.protos import NodeDef
-from servable.sources.keras_gate import check_config
+from servable.sources.keras_files.gate import check_config
+from servable.sources.keras_files.unknowns import find_aliases
 
 
 def _layer(class_name, name="victim", **config):
@@ -55,6 +56,7 @@ LAMBDAS = {
     "type says code": _layer("Lambda", function="l2", function_type="lambda"),
     "code in the mask": _layer("Lambda", function="l2", mask=[CODE, None, None]),
     "registered name": _layer("Custom>Lambda", function=[CODE, None, None]),
+    "area in the class": {**_layer("layers.Lambda", function=[CODE, None, None]), "module": "keras"},
     "code in an initializer": _layer("Dense", kernel_initializer={"class_name": "__lambda__", "config": {}}),
     "inside a wrapper": _layer(
         "TimeDistributed", layer=_layer("Lambda", "victim", function=[CODE, None, None])
@@ -106,6 +108,38 @@ DANGERS = {
         "EagerPyFunc",
     ),
     "op that cannot be read": (_layer("TensorFlowOpLayer", node_def="\x00\x01"), "unreadable"),
+    "file op that no word in its name tells": (
+        _layer("TensorFlowOpLayer", node_def={"op": "ImmutableConst"}),
+        "ImmutableConst",
+    ),
+    "library of file systems": (
+        _layer("TFOpLambda", function="compat.v1.load_file_system_library"),
+        "load_file_system_library",
+    ),
+    "sampler that reads a file": (
+        _layer("TFOpLambda", function="random.fixed_unigram_candidate_sampler"),
+        "fixed_unigram_candidate_sampler",
+    ),
+    "vocabulary of a feature column": (
+        {"class_name": "VocabularyFileCategoricalColumn", "config": {"vocabulary_file": "/etc/passwd"}},
+        "/etc/passwd",
+    ),
+    "checkpoint of a feature column": (
+        {"class_name": "EmbeddingColumn", "config": {"ckpt_to_load_from": "/other/model.ckpt"}},
+        "/other/model.ckpt",
+    ),
+    "vocabulary, area in the class": (
+        {**_layer("layers.StringLookup", vocabulary="/etc/passwd"), "module": "keras"},
+        "/etc/passwd",
+    ),
+    "other model, area in the class": (
+        {**_layer("layers.TFSMLayer", filepath="other"), "module": "keras"},
+        "TFSMLayer",
+    ),
+    "other model, registered name": (
+        {**_layer("Dense", filepath="other"), "registered_name": "Keras>TFSMLayer"},
+        "another file",
+    ),
 }
 
 
@@ -125,6 +159,7 @@ FOREIGN = {
         "class_name": "OrderedEnqueuer",
         "config": {},
     },
+    "part of Keras, area in the class": {"module": "keras", "class_name": "utils.Progbar", "config": {}},
     "bare Keras function": {"module": "keras", "class_name": "function", "config": "version"},
     "type spec": {
         "class_name": "__typespec__",
@@ -142,11 +177,35 @@ def test_modules_outside_keras_are_refused_anywhere(entry):
     assert entry["module"] in text
 
 
-@pytest.mark.parametrize("names", [{"Scale"}, {"lab>Scale"}])
-def test_the_users_own_classes_may_come_from_anywhere(names):
+def test_the_users_own_classes_may_come_from_anywhere():
     entry = {**_layer("Scale"), "module": "my_project.layers", "registered_name": "lab>Scale"}
-    check_config(_model(entry), where="model.keras", custom_names=names)
+    check_config(_model(entry), where="model.keras", custom_names={"lab>Scale"})
     assert "my_project.layers.Scale" in _refusal(_model(entry), custom_names={"Other"})
+    unregistered = {key: value for key, value in entry.items() if key != "registered_name"}
+    check_config(_model(unregistered), where="model.keras", custom_names={"Scale"})
+
+
+# Loaders look a function up by its own name and a class by its registered one, then import the module.
+BORROWED = {
+    "function": {"module": "os", "class_name": "function", "config": "system", "registered_name": "Scale"},
+    "class": {"module": "subprocess", "class_name": "Scale", "config": {}, "registered_name": "Popen"},
+    "class registered as nothing": {**_layer("Scale"), "module": "os", "registered_name": None},
+}
+
+
+@pytest.mark.parametrize("entry", BORROWED.values(), ids=BORROWED.keys())
+def test_the_name_of_a_users_class_opens_no_other_door(entry):
+    assert entry["module"] in _refusal(_model(entry), custom_names={"Scale"})
+
+
+def test_what_a_file_calls_the_users_classes_is_found():
+    layers = [
+        {**_layer("Scale"), "module": "net", "registered_name": "lab>Scale"},
+        {"module": "builtins", "class_name": "function", "config": "cube", "registered_name": "function"},
+        _layer("old>Shift"),
+    ]
+    objects = {"Scale": 1, "Custom>cube": 2, "Shift": 3}
+    assert find_aliases(_model(*layers), objects) == {"lab>Scale": 1, "cube": 2, "old>Shift": 3}
 
 
 def test_a_custom_object_does_not_excuse_a_danger():
@@ -158,3 +217,14 @@ def test_depth_does_not_exhaust_the_stack():
     for _ in range(20_000):
         config = {"config": [config]}
     assert "TFSMLayer" in _refusal(config)
+
+
+def test_long_names_and_many_findings_take_no_time():
+    inner = [{"class_name": "b", "module": "os"}] * 200_000
+    text = _refusal({"class_name": "A" * 4_000_000, "config": {"name": "x", "inner": inner}})
+    assert len(text) < 10_000
+    lambdas = [_layer("Lambda", name=f"code_{number}", function=[CODE]) for number in range(50_000)]
+    text = _refusal(_model(*lambdas))
+    assert "code_0" in text
+    assert "and 49980 more" in text
+    assert len(text) < 10_000

@@ -7,7 +7,14 @@ import h5py
 import numpy as np
 import pytest
 
-from servable.errors import BrokenSourceError, ServableError, SettingsError, SignatureError, UnsafeSourceError
+from servable.errors import (
+    BrokenSourceError,
+    ServableError,
+    SettingsError,
+    SignatureError,
+    UnknownSourceError,
+    UnsafeSourceError,
+)
 from servable.signature import SignatureRequest
 from servable.sources.opening import open_source
 from servable.sources.options import SourceOptions
@@ -20,6 +27,9 @@ pytestmark = [
 ]
 
 
+OBJECTS_PATH = Path(__file__).parents[2] / "data" / "zoo" / "objects_keras.py"
+
+
 def _open(path, **kwargs):
     return open_source(path, SourceOptions(**kwargs))
 
@@ -27,7 +37,7 @@ def _open(path, **kwargs):
 @pytest.mark.zoo("k2*-[!jl]*-a", "tfk*-[!jl]*-a", "keras3*-[!l]*-a")
 def test_answers_are_those_of_the_runtime_that_wrote_the_file(zoo, case_name):
     case = zoo(case_name)
-    model = _open(case.source)
+    model = _open(case.source, custom_objects=OBJECTS_PATH if case.facts.get("custom_objects") else None)
     # Positions, since the runtimes name inputs of their own making differently.
     request = SignatureRequest(inputs=case.name_ends("inputs"), outputs=case.name_ends("outputs"))
     answer = model.predict(request, case.read_arrays("inputs"), frozen={})
@@ -35,6 +45,8 @@ def test_answers_are_those_of_the_runtime_that_wrote_the_file(zoo, case_name):
         np.testing.assert_allclose(answer[key], expected, rtol=1e-4, atol=1e-4)
     assert case.facts["keras_version"] in (model.origin.framework_version, "?")
     assert len(model.origin.digest) == 64
+    ran = [note.message for note in model.notes if note.message.startswith("ran objects_keras.py (sha256 ")]
+    assert len(ran) == bool(case.facts.get("custom_objects"))
 
 
 BAD = {
@@ -43,7 +55,7 @@ BAD = {
     "bad-h5_lambda_code-a": (UnsafeSourceError, "'lambda'"),
     "bad-h5_lambda_code_keras2-a": (UnsafeSourceError, "'lambda'"),
     "bad-h5_missing_weight-a": (BrokenSourceError, "'dense'"),
-    "bad-h5_not_hdf5-a": (BrokenSourceError, "not HDF5"),
+    "bad-h5_not_hdf5-a": (UnknownSourceError, "empty"),
     "bad-h5_truncated-a": (BrokenSourceError, "cut short"),
     "bad-h5_weights_only-a": (ServableError, "weights but no model"),
     "bad-keras_bomb-a": (UnsafeSourceError, "zeros.bin"),
@@ -61,12 +73,11 @@ BAD = {
 def test_bad_files_are_refused_and_leave_no_marker(zoo, name, with_objects, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LAB_PWNED", raising=False)
-    objects = Path(__file__).parents[2] / "data" / "zoo" / "objects_keras.py"
     error, said = BAD[name]
     source = zoo(name).source
     before = sorted(source.parent.parent.rglob("*"))
     with pytest.raises(error) as caught:
-        _open(source, custom_objects=objects if with_objects else None)
+        _open(source, custom_objects=OBJECTS_PATH if with_objects else None)
     assert said in str(caught.value)
     assert "LAB_PWNED" not in os.environ
     assert not list(tmp_path.iterdir())
@@ -178,7 +189,7 @@ def custom_objects(keras):
 """
 
 
-def _save_custom(keras, save, tmp_path):
+def _save_custom(keras, save, tmp_path, suffix=".keras"):
     objects = tmp_path / "objects.py"
     objects.write_text(OBJECTS)
     namespace = {}
@@ -186,19 +197,85 @@ def _save_custom(keras, save, tmp_path):
     made = namespace["custom_objects"](keras)
     i = keras.layers.Input((4,), name="x")
     y = keras.layers.Activation(made["cube"], name="y")(made["Scale"](name="scale")(i))
-    return save(keras.Model(i, y)), objects
+    return save(keras.Model(i, y), suffix), objects
 
 
-def test_custom_objects_are_built_on_the_keras_in_use(keras, save, tmp_path):
-    path, objects = _save_custom(keras, save, tmp_path)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_custom_objects_are_built_on_the_keras_in_use(keras, save, tmp_path, suffix):
+    path, objects = _save_custom(keras, save, tmp_path, suffix)
     opened = _open(path, custom_objects=objects)
     answer = opened.predict(opened.signatures[0], {"x": X}, frozen={})
     np.testing.assert_allclose(answer["y"], (3 * X) ** 3, rtol=1e-5, atol=1e-6)
+    assert not any("could not load" in note.message for note in opened.notes)
+
+
+ALL_OBJECTS = """
+import tensorflow as tf
+
+def custom_objects(keras):
+    class Double(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    class Ones(keras.initializers.Initializer):
+        def __call__(self, shape, dtype=None, **kwargs):
+            return tf.ones(shape, dtype or "float32")
+
+        def get_config(self):
+            return {}
+
+    class Free(keras.constraints.Constraint):
+        def __call__(self, w):
+            return w
+
+        def get_config(self):
+            return {}
+
+    class Summer(keras.layers.Layer):
+        state_size = output_size = 1
+
+        def call(self, x, states, training=False):
+            total = states[0] + tf.reduce_sum(x, -1, keepdims=True)
+            return total, [total]
+
+    def cube(x):
+        return x * x * x
+
+    return {"Double": Double, "Ones": Ones, "Free": Free, "Summer": Summer, "cube": cube}
+"""
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_unknown_names_are_listed_wherever_they_hide(keras, save, tmp_path, suffix):
+    namespace = {}
+    exec(ALL_OBJECTS, namespace)
+    made = namespace["custom_objects"](keras)
+    layers = keras.layers
+    dense = layers.Dense(
+        3, kernel_initializer=made["Ones"](), kernel_constraint=made["Free"](), activation=made["cube"]
+    )
+    inner = keras.Sequential([layers.Input((2, 4)), layers.TimeDistributed(made["Double"]()), dense])
+    i = layers.Input((2, 4), name="x")
+    path = save(keras.Model(i, layers.RNN(made["Summer"](), name="y")(inner(i))), suffix)
+    with pytest.raises(ServableError) as caught:
+        _open(path)
+    for name in made:
+        assert name in str(caught.value)
+
+    objects = tmp_path / "objects.py"
+    objects.write_text(ALL_OBJECTS)
+    opened = _open(path, custom_objects=objects)
+    x = np.ones((1, 2, 4), "float32")
+    answer = opened.predict(opened.signatures[0], {"x": x}, frozen={})
+    np.testing.assert_allclose(answer["y"], [[2 * 3 * 8.0**3]])
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_missing_custom_objects_are_all_named(keras, save, tmp_path, suffix):
-    path, _ = _save_custom(keras, lambda model: save(model, suffix), tmp_path)
+    path, _ = _save_custom(keras, save, tmp_path, suffix)
     with pytest.raises(ServableError) as caught:
         _open(path)
     assert "Scale" in str(caught.value)

@@ -18,11 +18,12 @@ def evil_path(tmp_path):
     path = tmp_path / "model.keras"
     dense = {"class_name": "Dense", "module": "keras.layers", "config": {"name": _NAME}}
     config = {"class_name": "Sequential", "module": "keras", "config": {"name": "m", "layers": [dense]}}
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.create_group("layers")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.0\x1b[5m"}))
         archive.writestr("config.json", json.dumps(config))
-        with archive.open("model.weights.h5", "w") as member, h5py.File(member, "w") as file:
-            file.create_group("layers")
+        archive.writestr("model.weights.h5", (tmp_path / "weights.h5").read_bytes())
     return path
 
 

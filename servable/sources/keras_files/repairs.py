@@ -27,6 +27,9 @@ def repair_config(config: KerasConfig, loader: Loader) -> dict[str, Any]:
     Keras up to 2.1.4 and tf.keras of TensorFlow 1 at first knew one GRU, with the reset gate applied before
     the multiplication. Their files don't say so, and the default has become the other one.
 
+    tf.keras of TensorFlow 1.11 to 1.13 keeps the limits of a ReLU as arrays, and writes them as
+    ``{"type": "ndarray", "value": 6.0}``.
+
     Returns:
         `config.model` itself where there is nothing to repair.
     """
@@ -36,7 +39,9 @@ def repair_config(config: KerasConfig, loader: Loader) -> dict[str, Any]:
 
     def repair(entry: dict[str, Any]) -> Any:
         is_nameless = loader is Loader.TF_KERAS and config.kind == HDF5_KIND and _is_function(entry)
-        return entry["config"] if is_nameless else _fill_options(entry)
+        if is_nameless:
+            return entry["config"]
+        return entry["value"] if _is_number(entry) else _fill_options(entry)
 
     repaired: dict[str, Any] = json.loads(json.dumps(config.model), object_hook=repair)
     return config.model if repaired == config.model else repaired
@@ -44,6 +49,10 @@ def repair_config(config: KerasConfig, loader: Loader) -> dict[str, Any]:
 
 def _is_function(entry: dict[str, Any]) -> bool:
     return entry.get("class_name") == "function" and isinstance(entry.get("config"), str)
+
+
+def _is_number(entry: dict[str, Any]) -> bool:
+    return entry.keys() == {"type", "value"} and entry["type"] == "ndarray" and isinstance(entry["value"], float)
 
 
 def _fill_options(entry: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from servable.errors import BrokenSourceError, UnsafeSourceError
+from servable.sources.keras_files import layout
 from servable.sources.keras_files.archive import open_checked_archive, open_weights
 from servable.sources.keras_files.config_json import parse_config
 from servable.sources.keras_files.hdf5 import open_checked_hdf5
@@ -188,12 +189,13 @@ def test_json_of_too_many_values_is_not_parsed():
     assert parse_config('{"a": [1, "b"]}') == {"a": [1, "b"]}
 
 
-def test_one_list_of_weights_in_many_layers_is_refused(hdf5_path):
+def test_one_list_of_weights_in_many_layers_is_refused(hdf5_path, monkeypatch):
+    monkeypatch.setattr(layout, "MAX_OBJECTS", 1000)
     with h5py.File(hdf5_path, "a", libver="latest") as file:
         weights = file["model_weights"]
-        weights["dense"].attrs["weight_names"] = np.full(1000, b"kernel:0")
-        for number in range(300):
+        weights["dense"].attrs["weight_names"] = np.full(100, b"kernel:0")
+        for number in range(30):
             weights[f"again_{number}"] = weights["dense"]
-        weights.attrs["layer_names"] = [f"again_{number}".encode() for number in range(300)]
+        weights.attrs["layer_names"] = [f"again_{number}".encode() for number in range(30)]
         with pytest.raises(UnsafeSourceError, match="too many weights"):
             check_weights(file, "model.h5")

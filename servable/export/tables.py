@@ -74,7 +74,7 @@ def find_assets(
         raise BrokenSourceError(
             "Files that the model's lookup tables read are missing.",
             expected="each beside the checkpoint, or given by name",
-            received="not there, and files elsewhere are not taken unasked: " + ", ".join(sorted(set(missing))),
+            received="not beside it (elsewhere nothing is taken unasked): " + ", ".join(sorted(set(missing))),
             where=str(asset_dir),
             advice=f"copy them beside the checkpoint, or add --asset {example}=/path/to/{example}",
         )

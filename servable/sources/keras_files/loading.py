@@ -22,6 +22,7 @@ from servable.sources.keras_files.calling import CHECK_NAME
 from servable.sources.keras_files.config import ARCHIVE_KIND, HDF5_KIND, KerasConfig, Loader
 from servable.sources.keras_files.eras import speak_keras
 from servable.sources.keras_files.gate import check_config
+from servable.sources.keras_files.old_masks import note_masked_states, restore_attention
 from servable.sources.keras_files.repairs import repair_config
 from servable.sources.keras_files.replacing import (
     FLAG,
@@ -137,7 +138,8 @@ def build_with(
             # Keras raises whatever its layers raise.
             except Exception as error:
                 raise LoadFailure(error, keras, frozenset(objects)) from error
-    return LoadedModel(model, loader, tuple(_note_warnings(seen, config)))
+    masks = [*note_masked_states(config), *restore_attention(model, keras, config)]
+    return LoadedModel(model, loader, (*masks, *_note_warnings(seen, config)))
 
 
 def note_files_run(options: SourceOptions) -> list[Finding]:
@@ -188,8 +190,15 @@ def _note_warnings(seen: list[warnings.WarningMessage], config: KerasConfig) -> 
 
 def describe_failure(config: KerasConfig, failure: LoadFailure) -> BrokenSourceError:
     """Makes the error that names everything the model needs and nobody defines, or what Keras said."""
-    unknown = list_unknown_names(config.model, failure.keras, failure.custom_names)
+    known = set(failure.custom_names)
+    if config.loader is Loader.KERAS and config.kind == HDF5_KIND:
+        known |= find_operations(config.model, failure.keras).keys()
+    unknown = list_unknown_names(config.model, failure.keras, known)
     received = describe_error(failure.error)
+    if config.loader is Loader.TF_KERAS:
+        other = "a SavedModel, which model.save('FOLDER') writes in TensorFlow 2"
+    else:
+        other = "model.export('FOLDER')" if config.kind == ARCHIVE_KIND else "model.save('model.keras')"
     if unknown:
         return BrokenSourceError(
             f"Neither {config.loader} nor the custom objects define what this model needs: "
@@ -205,5 +214,5 @@ def describe_failure(config: KerasConfig, failure: LoadFailure) -> BrokenSourceE
         expected=f"a whole model as Keras {config.version or 'of its time'} writes it",
         received=received,
         where=str(config.path),
-        advice="open the file with the Keras version that wrote it and save it again",
+        advice=f"open the file with the Keras version that wrote it and save it in another form: {other}",
     )

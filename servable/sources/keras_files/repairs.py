@@ -52,7 +52,9 @@ def _is_function(entry: dict[str, Any]) -> bool:
 
 
 def _is_number(entry: dict[str, Any]) -> bool:
-    return entry.keys() == {"type", "value"} and entry["type"] == "ndarray" and isinstance(entry["value"], float)
+    return (
+        entry.keys() == {"type", "value"} and entry["type"] == "ndarray" and isinstance(entry["value"], float)
+    )
 
 
 def _fill_options(entry: dict[str, Any]) -> dict[str, Any]:

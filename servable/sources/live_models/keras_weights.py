@@ -124,7 +124,8 @@ def _describe_misfit(path: Path, faults: tuple[str, ...], said: str) -> BrokenSo
         expected="for every layer of the model one of the same sizes in the file, and none left",
         received="; ".join([*faults[:40], *([said] if said else [])]) + more,
         where=str(path),
-        advice="name the structure of the very model that wrote these weights",
+        advice="name the structure of the very model that wrote these weights; where two models in "
+        "it share a layer, its code (--module FILE.py), since a structure as JSON does not say so",
     )
 
 

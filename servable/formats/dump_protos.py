@@ -22,6 +22,7 @@ ROOTS = (
     "tensorflow/core/framework/attr_value.proto",
     "tensorflow/core/framework/function.proto",
     "tensorflow/core/framework/graph.proto",
+    "tensorflow/core/framework/kernel_def.proto",
     "tensorflow/core/framework/node_def.proto",
     "tensorflow/core/framework/op_def.proto",
     "tensorflow/core/framework/tensor.proto",

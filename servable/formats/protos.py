@@ -47,10 +47,17 @@ def _get_class(name: str) -> Any:
 # Any and not type[Message]: fields are known at run time only, and every use of one would need a cast.
 
 # Graphs
+AttrValue: Final[Any] = _get_class("AttrValue")
+FunctionDef: Final[Any] = _get_class("FunctionDef")
 GraphDef: Final[Any] = _get_class("GraphDef")
 NodeDef: Final[Any] = _get_class("NodeDef")
 TensorProto: Final[Any] = _get_class("TensorProto")
 TensorShapeProto: Final[Any] = _get_class("TensorShapeProto")
+
+# What a runtime knows
+KernelList: Final[Any] = _get_class("KernelList")
+OpDef: Final[Any] = _get_class("OpDef")
+OpList: Final[Any] = _get_class("OpList")
 
 # MetaGraphs, their collections, SavedModels
 AssetFileDef: Final[Any] = _get_class("AssetFileDef")

@@ -1,0 +1,184 @@
+"""Targets: does one node fit one runtime? No TensorFlow here.
+
+What passes through: a NodeDef and a registry come in, everything in which they do not go together comes out. The
+workshop mends what it finds here, the verdict reports the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from servable.signature import DTYPE_NAMES
+from servable.targets.registry import CURRENT_VERSION, Registry, load_registry
+
+# Says which value a variable has in a debugger, and nothing else. Runtimes ignore attributes that begin with "_".
+LABEL_ATTRS: Final = frozenset({"debug_name"})
+
+
+class MisfitKind(StrEnum):
+    """In which way a node does not fit."""
+
+    UNKNOWN_OP = "unknown op"
+    UNKNOWN_ATTR = "unknown attribute"
+    MISSING_ATTR = "required attribute"
+    OTHER_DEFAULT = "other default"
+    ATTR_VALUE = "attribute value"
+    INPUT_COUNT = "input count"
+    KERNEL = "no kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One thing in which a node does not fit.
+
+    Attributes:
+        kind: Which.
+        attr: The attribute that it is about; "" where it is about none.
+        detail: What was expected and received.
+        is_default: For an unknown attribute: whether its value means what the runtime does anyway.
+    """
+
+    kind: MisfitKind
+    attr: str = ""
+    detail: str = ""
+    is_default: bool = False
+
+
+def find_misfits(node: Any, registry: Registry, functions: Collection[str] = ()) -> list[Misfit]:
+    """Compares a node with what a runtime knows of its op.
+
+    Args:
+        node: Of a graph or of a function.
+        registry: Of the runtime.
+        functions: Names of the graph's own functions, which a node may call by their name.
+    """
+    definition = registry.ops.get(node.op)
+    if definition is None:
+        if node.op in functions:
+            return []
+        return [Misfit(MisfitKind.UNKNOWN_OP, detail=f"TensorFlow {registry.version} has no op {node.op}")]
+    misfits = [*_compare_attrs(node, definition, registry), *_compare_inputs(node, definition)]
+    return misfits or list(_compare_kernel(node, definition, registry))
+
+
+def read_attr(node: Any, definition: Any, name: str) -> Any | None:
+    """Reads an attribute's value, or its default; None where it has neither."""
+    # Asking a map of messages for a missing key would add it.
+    if name in node.attr:
+        return node.attr[name]
+    return next(
+        (a.default_value for a in definition.attr if a.name == name and a.HasField("default_value")), None
+    )
+
+
+def count_inputs(node: Any, definition: Any) -> int | None:
+    """Counts the tensors that a node has to be fed with; None where its attributes do not say."""
+    total = 0
+    for arg in definition.input_arg:
+        size = _count_tensors(node, definition, arg)
+        if size is None:
+            return None
+        total += size
+    return total
+
+
+def list_outputs(node: Any, definition: Any) -> list[tuple[str, int]]:
+    """Names a node's outputs, one by one: the argument's name, and the place in it where it is a list."""
+    return [
+        (arg.name, place)
+        for arg in definition.output_arg
+        for place in range(_count_tensors(node, definition, arg) or 0)
+    ]
+
+
+def _count_tensors(node: Any, definition: Any, arg: Any) -> int | None:
+    if arg.number_attr:
+        value = read_attr(node, definition, arg.number_attr)
+        return None if value is None else int(value.i)
+    if arg.type_list_attr:
+        value = read_attr(node, definition, arg.type_list_attr)
+        return None if value is None else len(value.list.type)
+    return 1
+
+
+def _compare_attrs(node: Any, definition: Any, registry: Registry) -> Iterator[Misfit]:
+    known = {attr.name: attr for attr in definition.attr}
+    current = load_registry(CURRENT_VERSION)
+    for name in sorted(node.attr):
+        if name.startswith("_"):
+            continue
+        if name not in known:
+            newest = current.find_attr(node.op, name)
+            is_default = name in LABEL_ATTRS or (
+                newest is not None
+                and newest.HasField("default_value")
+                and newest.default_value == node.attr[name]
+            )
+            yield Misfit(MisfitKind.UNKNOWN_ATTR, name, _spell_unknown(node, name, registry), is_default)
+        elif detail := _find_bad_value(node.attr[name], known[name]):
+            yield Misfit(MisfitKind.ATTR_VALUE, name, detail)
+    for name, attr in known.items():
+        if name in node.attr:
+            continue
+        newest = current.find_attr(node.op, name)
+        if not attr.HasField("default_value"):
+            yield Misfit(MisfitKind.MISSING_ATTR, name, f"attribute {name} has no default there")
+        elif newest is not None and newest.HasField("default_value"):
+            if newest.default_value != attr.default_value:
+                yield Misfit(MisfitKind.OTHER_DEFAULT, name, f"attribute {name} has another default there")
+
+
+def _spell_unknown(node: Any, name: str, registry: Registry) -> str:
+    value = " ".join(str(node.attr[name]).split())
+    return f"{node.op} of TensorFlow {registry.version} has no attribute {name} (here {value[:80]})"
+
+
+def _find_bad_value(value: Any, attr: Any) -> str:
+    """Says what is wrong with an attribute's value; "" where nothing is."""
+    if value.WhichOneof("value") == "placeholder":
+        return ""
+    allowed = attr.allowed_values.list
+    if attr.type in ("type", "list(type)") and allowed.type:
+        types = [value.type] if attr.type == "type" else list(value.list.type)
+        wrong = [DTYPE_NAMES.get(number, str(number)) for number in types if number not in allowed.type]
+        if wrong:
+            names = ", ".join(DTYPE_NAMES.get(number, str(number)) for number in allowed.type)
+            return f"{attr.name} is {', '.join(wrong)}, expected one of {names}"
+    if attr.type == "string" and allowed.s and value.s not in allowed.s:
+        names = ", ".join(text.decode("utf-8", "replace") for text in allowed.s)
+        return f"{attr.name} is {value.s.decode('utf-8', 'replace')!r}, expected one of {names}"
+    return ""
+
+
+def _compare_inputs(node: Any, definition: Any) -> Iterator[Misfit]:
+    expected = count_inputs(node, definition)
+    received = sum(not text.startswith("^") for text in node.input)
+    if expected is not None and expected != received:
+        yield Misfit(
+            MisfitKind.INPUT_COUNT, detail=f"{node.op} takes {expected} inputs there, has {received}"
+        )
+
+
+def _compare_kernel(node: Any, definition: Any, registry: Registry) -> Iterator[Misfit]:
+    kernels = registry.kernels.get(node.op)
+    if kernels is None:
+        yield Misfit(MisfitKind.KERNEL, detail=f"TensorFlow {registry.version} cannot run {node.op} on a CPU")
+        return
+    types: dict[str, set[int]] = {}
+    for name in {name for kernel in kernels for name in kernel}:
+        value = read_attr(node, definition, name)
+        if value is None or value.WhichOneof("value") == "placeholder":
+            return
+        types[name] = set(value.list.type) if value.WhichOneof("value") == "list" else {value.type}
+    if not any(all(types[name] <= allowed for name, allowed in kernel.items()) for kernel in kernels):
+        spelled = ", ".join(
+            f"{name}={'+'.join(DTYPE_NAMES.get(n, str(n)) for n in sorted(numbers))}"
+            for name, numbers in sorted(types.items())
+        )
+        yield Misfit(
+            MisfitKind.KERNEL,
+            detail=f"TensorFlow {registry.version} has no kernel of {node.op} for {spelled}",
+        )

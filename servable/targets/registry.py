@@ -1,0 +1,81 @@
+"""Targets: which ops, attributes and kernels one version of TensorFlow knows. No TensorFlow here.
+
+What passes through: `registries/VERSION.*.xz`, dumped from the runtimes themselves (`dump_registry`), come in; op
+definitions and CPU kernels by name go out. Loading takes some tens of milliseconds and is done once a version.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from servable.errors import SettingsError
+from servable.formats.protos import KernelList, OpList
+
+_DATA_DIR: Final = Path(__file__).with_name("registries")
+OPS_SUFFIX: Final = ".ops.xz"
+KERNELS_SUFFIX: Final = ".kernels.xz"
+# The version that exports are made with: what it does not know, nobody exports.
+CURRENT_VERSION: Final = "2.21.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What one runtime knows.
+
+    Attributes:
+        version: Of TensorFlow, such as "1.15.5".
+        ops: Op name to its OpDef message.
+        kernels: Op name to the types that each of its CPU kernels takes: attribute name to numbers of enum
+            DataType. An attribute that is not named may have any type.
+    """
+
+    version: str
+    ops: Mapping[str, Any]
+    kernels: Mapping[str, tuple[Mapping[str, frozenset[int]], ...]]
+
+    def find_attr(self, op: str, name: str) -> Any | None:
+        """Gives the definition of an attribute, or None where op or attribute is not known."""
+        definition = self.ops.get(op)
+        return next((a for a in definition.attr if a.name == name), None) if definition is not None else None
+
+
+@cache
+def load_registry(version: str) -> Registry:
+    """Reads what a runtime knows.
+
+    Args:
+        version: One of `list_versions()`.
+
+    Raises:
+        SettingsError: There is no registry of this version.
+    """
+    ops_path = _DATA_DIR / f"{version}{OPS_SUFFIX}"
+    if not ops_path.is_file():
+        raise SettingsError(
+            "Nothing is known of this version of TensorFlow.",
+            expected=", ".join(list_versions()),
+            received=version,
+            advice="choose the nearest older one",
+        )
+    ops = OpList.FromString(lzma.decompress(ops_path.read_bytes()))
+    kernels = KernelList.FromString(lzma.decompress((_DATA_DIR / f"{version}{KERNELS_SUFFIX}").read_bytes()))
+    return Registry(version, {op.name: op for op in ops.op}, _index_kernels(kernels.kernel))
+
+
+def list_versions() -> list[str]:
+    """Lists the versions whose registry is in the package, oldest first."""
+    names = [path.name.removesuffix(OPS_SUFFIX) for path in _DATA_DIR.glob(f"*{OPS_SUFFIX}")]
+    return sorted(names, key=lambda name: tuple(map(int, name.split("."))))
+
+
+def _index_kernels(kernels: Iterable[Any]) -> dict[str, tuple[Mapping[str, frozenset[int]], ...]]:
+    found: dict[str, list[Mapping[str, frozenset[int]]]] = {}
+    for kernel in kernels:
+        types = {c.name: frozenset(c.allowed_values.list.type) for c in kernel.constraint}
+        found.setdefault(kernel.op, []).append(types)
+    return {op: tuple(variants) for op, variants in found.items()}

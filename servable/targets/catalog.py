@@ -1,8 +1,8 @@
 """Targets: the runtimes that people serve with, by the names that they use. No TensorFlow here.
 
-What passes through: a name such as "pai-eas/tensorflow_cpu_2.7" comes in, a `Target` goes out: which version of
-TensorFlow it is, what its loader is strict about, and which dtypes its wire format carries. A platform's build
-is taken for what the package of the same version number is.
+What passes through: a name such as "pai-eas/tensorflow_cpu_2.7" comes in, a `Target` goes out: which version
+of TensorFlow it is, what its loader is strict about, and which dtypes its wire format carries. A platform's
+build is taken for what the package of the same version number is.
 
 Example:
     >>> find_target("tensorflow-1.15").is_v1

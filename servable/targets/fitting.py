@@ -1,7 +1,7 @@
 """Targets: does one node fit one runtime? No TensorFlow here.
 
-What passes through: a NodeDef and a registry come in, everything in which they do not go together comes out. The
-workshop mends what it finds here, the verdict reports the rest.
+What passes through: a NodeDef and a registry come in, everything in which they do not go together comes out.
+The workshop mends what it finds here, the verdict reports the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from servable.signature import DTYPE_NAMES
 from servable.targets.registry import CURRENT_VERSION, Registry, load_registry
 
-# Says which value a variable has in a debugger, and nothing else. Runtimes ignore attributes that begin with "_".
+# Labels for people, without a meaning to the runtime.
 LABEL_ATTRS: Final = frozenset({"debug_name"})
 
 
@@ -126,9 +126,16 @@ def _compare_attrs(node: Any, definition: Any, registry: Registry) -> Iterator[M
         newest = current.find_attr(node.op, name)
         if not attr.HasField("default_value"):
             yield Misfit(MisfitKind.MISSING_ATTR, name, f"attribute {name} has no default there")
-        elif newest is not None and newest.HasField("default_value"):
-            if newest.default_value != attr.default_value:
-                yield Misfit(MisfitKind.OTHER_DEFAULT, name, f"attribute {name} has another default there")
+        elif _has_other_default(newest, attr):
+            yield Misfit(MisfitKind.OTHER_DEFAULT, name, f"attribute {name} has another default there")
+
+
+def _has_other_default(newest: Any | None, attr: Any) -> bool:
+    return (
+        newest is not None
+        and newest.HasField("default_value")
+        and bool(newest.default_value != attr.default_value)
+    )
 
 
 def _spell_unknown(node: Any, name: str, registry: Registry) -> str:

@@ -1,7 +1,7 @@
-"""Targets: will this runtime load this graph, and run it? A verdict without the runtime, by what is known of it.
+"""Targets: will this runtime load this graph, and run it? A verdict without the runtime.
 
-What passes through: a MetaGraphDef and a `Target` come in; every obstacle goes out, with the node, the function
-and the layer or scope that it belongs to. No TensorFlow here.
+What passes through: a MetaGraphDef and a `Target` come in; every obstacle goes out, with the node, the
+function and the layer or scope that it belongs to. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ def _judge_wire(meta_graph: Any, target: Target) -> Iterator[Obstacle]:
         for side, ends in (("input", signature.inputs), ("output", signature.outputs)):
             for key, spec in ends.items():
                 if spec.dtype not in target.wire_dtypes:
+                    verb = "send" if side == "input" else "receive"
                     yield Obstacle(
                         "wire dtype",
                         False,
@@ -136,6 +137,6 @@ def _judge_wire(meta_graph: Any, target: Target) -> Iterator[Obstacle]:
                         f"{side} {key} of signature {name}",
                         "",
                         "",
-                        f"clients of {target.name} cannot {'send' if side == 'input' else 'receive'} {spec.dtype}",
+                        f"clients of {target.name} cannot {verb} {spec.dtype}",
                         "cast it to one of " + ", ".join(sorted(target.wire_dtypes)) + " in the model",
                     )

@@ -1,7 +1,7 @@
 """Targets: which ops, attributes and kernels one version of TensorFlow knows. No TensorFlow here.
 
-What passes through: `registries/VERSION.*.xz`, dumped from the runtimes themselves (`dump_registry`), come in;
-op definitions and CPU kernels by name go out. Loading takes some tens of milliseconds, once a version.
+What passes through: the files in `registries/`, dumped from the runtimes themselves (`dump_registry`), come
+in; op definitions and CPU kernels by name go out. Loading takes some tens of milliseconds, once a version.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from pathlib import Path
 from servable.errors import ExportError, SignatureError
 from servable.export.graphs import write_graph_model
 from servable.export.naming import name_tensors
+from servable.export.object_graphs import write_object_as_graph
+from servable.export.objects import write_object_model
 from servable.export.writing import publish_dir
 from servable.formats.checkpoints.bundle import check_extents, open_bundle
 from servable.graphs.saved_model_parts import MODEL_FILE, read_model_file
@@ -31,6 +33,7 @@ from servable.signature import (
     find_differences,
     read_signature,
 )
+from servable.targets.catalog import CURRENT, Target
 
 # Value of `default_signature` that makes `serving_default` an alias of the first signature.
 FIRST = "first"
@@ -56,6 +59,7 @@ def export_servable(
     *,
     frozen: Mapping[str, Scalar] | None = None,
     default_signature: str | None = FIRST,
+    target: Target | None = None,
     progress: Progress | None = None,
 ) -> Export:
     """Writes a SavedModel with tag `serve`.
@@ -67,6 +71,8 @@ def export_servable(
         frozen: Training switches by tensor name and their value in serving.
         default_signature: Which signature `serving_default` repeats: "first", a name, or None for no alias. A
             signature that is itself called `serving_default` always stands.
+        target: The runtime that is to load it: the graph is said in its words, and refused where that cannot
+            be. None, like "current", for the TensorFlow that exports.
         progress: Told of the bytes of variables written.
 
     Returns:
@@ -76,12 +82,13 @@ def export_servable(
         SignatureError: A signature does not fit the model, or a name is there twice.
         UnsafeSourceError: What would be served does more than compute.
         BrokenSourceError: Variables or files of the source are missing or damaged.
-        ExportError: It could not be written, or what was written is not what was asked.
+        ExportError: It could not be written, what was written is not what was asked, or the target cannot
+            serve it.
     """
     completed = complete_requests(model, signatures, frozen)
     requests = completed.requests
     default_name = _choose_default(requests, default_signature)
-    notes: tuple[Finding, ...] = ()
+    target = None if target is not None and target.name == CURRENT else target
     with publish_dir(out_dir) as scratch_dir:
         if isinstance(model.body, GraphBody):
             notes = write_graph_model(
@@ -91,10 +98,12 @@ def export_servable(
                 scratch_dir,
                 frozen=completed.frozen,
                 source_digest=model.origin.digest,
+                target=target,
                 progress=progress,
             )
         else:
-            _write_object(model.body, requests, default_name, scratch_dir, completed.frozen, progress)
+            _refuse_frozen(completed.frozen)
+            notes = _write_object(model.body, requests, default_name, scratch_dir, target, progress)
         _compare_with_asked(scratch_dir, requests, default_name)
     return Export(out_dir, notes)
 
@@ -179,14 +188,7 @@ def _choose_default(requests: Sequence[SignatureRequest], default_signature: str
     return default_signature
 
 
-def _write_object(
-    body: ObjectBody,
-    requests: Sequence[SignatureRequest],
-    default_name: str | None,
-    out_dir: Path,
-    frozen: Mapping[str, Scalar],
-    progress: Progress | None,
-) -> None:
+def _refuse_frozen(frozen: Mapping[str, Scalar]) -> None:
     if frozen:
         raise SignatureError(
             "This source has no tensors to freeze; it is always exported in inference mode.",
@@ -194,9 +196,19 @@ def _write_object(
             received=", ".join(frozen),
             advice="leave --set out",
         )
-    from servable.export.objects import write_object_model
 
-    write_object_model(body, requests, default_name, out_dir, progress=progress)
+
+def _write_object(
+    body: ObjectBody,
+    requests: Sequence[SignatureRequest],
+    default_name: str | None,
+    out_dir: Path,
+    target: Target | None,
+    progress: Progress | None,
+) -> tuple[Finding, ...]:
+    if target is not None and target.is_v1:
+        return write_object_as_graph(body, requests, default_name, out_dir, target=target, progress=progress)
+    return tuple(write_object_model(body, requests, default_name, out_dir, target=target, progress=progress))
 
 
 def _compare_with_asked(

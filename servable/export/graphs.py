@@ -7,14 +7,16 @@ and proves that the result can be imported, and the variables are copied as byte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from servable.errors import SignatureError
+from servable.export.dialects.adapting import adapt_meta_graph
 from servable.export.folding import fold_conditionals
 from servable.export.importing import infer_specs, prune_library, shield_from
+from servable.export.inlining import inline_calls
 from servable.export.inputs import cut_inputs
 from servable.export.metagraph import build_meta_graph
 from servable.export.op_gate import admit_ops
@@ -42,6 +44,7 @@ from servable.graphs.variables import find_variables, match_variables
 from servable.model import GraphBody, Progress, Scalar, TableKeys, VariableKey
 from servable.report import Finding
 from servable.signature import SignatureRequest, TensorSpec
+from servable.targets.catalog import Target
 
 
 def write_graph_model(
@@ -52,6 +55,7 @@ def write_graph_model(
     *,
     frozen: Mapping[str, Scalar],
     source_digest: str = "",
+    target: Target | None = None,
     progress: Progress | None = None,
 ) -> tuple[Finding, ...]:
     """Writes a SavedModel in v1 form.
@@ -63,6 +67,7 @@ def write_graph_model(
         out_dir: A folder that does not exist yet.
         frozen: Training switches and their value in serving.
         source_digest: Of the source, for what is let in from it.
+        target: The runtime that is to load it; None for the one that exports.
         progress: Told of the bytes of variables copied.
 
     Returns:
@@ -72,7 +77,7 @@ def write_graph_model(
         UnsafeSourceError: What would be served does more than compute.
         SignatureError: A tensor is unknown, or an output needs a placeholder that is no input.
         BrokenSourceError: Variables or vocabulary files are missing or damaged.
-        ExportError: TensorFlow refuses the graph, or the files cannot be written.
+        ExportError: TensorFlow refuses the graph, the target would, or the files cannot be written.
     """
     source_name = str(body.checkpoint_prefix or body.asset_dir)
     require_bounded(body.meta_graph.graph_def, where=source_name)
@@ -103,6 +108,9 @@ def write_graph_model(
     served = prune_library(body.meta_graph.graph_def, kept.values())
     files = {asset.const_name for asset in found_assets}
     notes += admit_ops(served, files, body.allowed_ops, digest=source_digest)
+    if target is not None and target.is_v1 and served.library.function:
+        named = [*ends, *initializers, *variables, *tables, *files, *_find_variable_reads(nodes, variables)]
+        kept = index_nodes(inline_calls(served, named))
     for asset in found_assets:
         kept[asset.const_name] = point_to_asset(kept[asset.const_name], asset.file_name)
     saver = add_saver(kept, variables) if variables else None
@@ -117,6 +125,7 @@ def write_graph_model(
         initializers=initializers,
         assets=[(asset.const_name, asset.file_name) for asset in found_assets],
     )
+    notes += adapt_meta_graph(meta_graph, target) if target is not None else []
 
     out_dir.mkdir(parents=True)
     if bundle is not None and saver is not None:
@@ -195,12 +204,17 @@ def _check_placeholders(nodes: Mapping[str, Any], signatures: Sequence[Signature
 def _keep_variable_reads(
     kept: dict[str, Any], nodes: Mapping[str, Any], variables: Mapping[str, VariableKey]
 ) -> None:
-    """Keeps each variable's plain read, by which Python's loaders know the variable."""
+    for read in _find_variable_reads(nodes, variables):
+        if read not in kept:
+            kept[read] = _clean_node(nodes[read])
+
+
+def _find_variable_reads(nodes: Mapping[str, Any], variables: Iterable[str]) -> Iterator[str]:
+    """Names each variable's plain read, by which Python's loaders know the variable."""
     for name in variables:
         for read in (f"{name}/read", f"{name}/Read/ReadVariableOp"):
-            node = nodes.get(read)
-            if node is not None and read not in kept and list(node.input) == [name]:
-                kept[read] = _clean_node(node)
+            if read in nodes and list(nodes[read].input) == [name]:
+                yield read
 
 
 def _clean_node(node: Any) -> Any:

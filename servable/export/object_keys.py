@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from servable.errors import ExportError
+from servable.export.dialects.adapting import adapt_meta_graph
 from servable.graphs.graph import iterate_all_nodes
 from servable.graphs.saved_model_parts import MODEL_FILE, read_model_file
+from servable.report import Finding
 from servable.signature import DEFAULT_SIGNATURE, METHOD_NAMES, SignatureRequest
+from servable.targets.catalog import Target
 
 _FINGERPRINT_FILE = "fingerprint.pb"
 # Of what a signature's name may consist where it also names nodes (tensorflow/core/framework/node_def_util).
@@ -58,7 +61,9 @@ def finish_saved_model(
     requests: Sequence[SignatureRequest],
     names: Mapping[str, SignatureNames],
     alias_of: str | None,
-) -> None:
+    *,
+    target: Target | None = None,
+) -> list[Finding]:
     """Renames stand-ins to the user's keys, sets methods, adds the alias, clears devices.
 
     Args:
@@ -66,9 +71,13 @@ def finish_saved_model(
         requests: What was asked.
         names: Signature name to its stand-ins.
         alias_of: The signature that "serving_default" is to stand for; None for no alias.
+        target: The runtime that is to load it; None for the one that exports.
+
+    Returns:
+        What was changed for the target.
 
     Raises:
-        ExportError: The written message is not as expected.
+        ExportError: The written message is not as expected, or the target cannot serve it.
     """
     path = saved_model_dir / MODEL_FILE
     saved_model = read_model_file(path)
@@ -81,8 +90,10 @@ def finish_saved_model(
         _rename_function(meta_graph, children, request, own)
     if alias_of is not None:
         _add_alias(meta_graph, children, alias_of)
+    notes = adapt_meta_graph(meta_graph, target) if target is not None else []
     path.write_bytes(saved_model.SerializePartialToString(deterministic=True))
     _write_fingerprint(saved_model_dir)
+    return notes
 
 
 def _rename_signature_def(signature_defs: Any, request: SignatureRequest, own: SignatureNames) -> None:

@@ -17,7 +17,9 @@ from servable.export.object_functions import build_function, trace_body
 from servable.export.object_keys import finish_saved_model, name_signature
 from servable.export.object_resources import Resources, find_resources
 from servable.model import ObjectBody, Progress
+from servable.report import Finding
 from servable.signature import DEFAULT_SIGNATURE, SignatureRequest
+from servable.targets.catalog import Target
 
 
 def write_object_model(
@@ -26,8 +28,9 @@ def write_object_model(
     default_name: str | None,
     out_dir: Path,
     *,
+    target: Target | None = None,
     progress: Progress | None = None,
-) -> None:
+) -> list[Finding]:
     """Writes a live model as a SavedModel tagged "serve".
 
     Args:
@@ -37,11 +40,15 @@ def write_object_model(
         default_name: The signature that "serving_default" also stands for, unless one of that name is asked;
             None for no such alias.
         out_dir: Folder to make; must not exist.
+        target: The runtime that is to load it, one of TensorFlow 2; None for the one that exports.
         progress: Told of the stages.
+
+    Returns:
+        What was changed for the target.
 
     Raises:
         SignatureError: A signature does not fit the model, or two have one name.
-        ExportError: The model cannot be traced or written.
+        ExportError: The model cannot be traced or written, or the target cannot serve it.
     """
     requests = [body.resolve_request(request) for request in signatures]
     _check_requests(requests, default_name)
@@ -61,7 +68,8 @@ def write_object_model(
         progress("write model", 0, 1)
     try:
         _save(resources, functions, out_dir)
-        finish_saved_model(out_dir, requests, names, _choose_alias(requests, default_name))
+        alias = _choose_alias(requests, default_name)
+        notes = finish_saved_model(out_dir, requests, names, alias, target=target)
     except ServableError:
         shutil.rmtree(out_dir, ignore_errors=True)
         raise
@@ -77,6 +85,7 @@ def write_object_model(
         ) from error
     if progress:
         progress("write model", 1, 1)
+    return notes
 
 
 def _check_requests(requests: Sequence[SignatureRequest], default_name: str | None) -> None:

@@ -16,11 +16,11 @@ from servable.errors import BrokenSourceError, SignatureError
 from servable.formats.checkpoints.bundle import check_extents, open_bundle
 from servable.formats.files import require_inside
 from servable.graphs.call_graph import require_bounded
-from servable.graphs.graph import VARIABLE_OPS, index_nodes, read_edge
+from servable.graphs.graph import VARIABLE_OPS
 from servable.graphs.graph_heads import begins_like_graph
-from servable.graphs.saved_model_parts import find_model_file, read_assets, read_model_file, read_start_ops
-from servable.graphs.saved_state import add_variable_names, read_saved_state
-from servable.model import GraphBody, Progress, Scalar, Suggestion, TrainedModel
+from servable.graphs.saved_bodies import read_graph_body
+from servable.graphs.saved_model_parts import find_model_file, read_model_file
+from servable.model import Progress, Scalar, Suggestion, TrainedModel
 from servable.report import Finding, Severity
 from servable.signature import SignatureRequest
 from servable.sources.choosing.completing import GraphSuggester
@@ -59,21 +59,15 @@ def open_saved_model(
     require_bounded(meta_graph.graph_def, where=str(model_path))
 
     prefix = _find_variables(source.path, meta_graph)
-    state = read_saved_state(meta_graph)
-    add_variable_names(meta_graph, state.variable_keys)
-    _name_assets(meta_graph)
-    signatures, more = read_saved_signatures(meta_graph)
-    body = GraphBody(
-        meta_graph=meta_graph,
-        checkpoint_prefix=prefix,
-        variable_keys=state.variable_keys,
-        table_keys=state.table_keys,
-        asset_dir=source.path / "assets",
+    body = read_graph_body(
+        source.path,
+        meta_graph,
+        prefix,
         assets=options.assets,
-        initializers=tuple(read_start_ops(meta_graph)),
         allowed_ops=options.allowed_ops,
         keep_training_ops=options.keep_training_ops,
     )
+    signatures, more = read_saved_signatures(meta_graph)
     version = meta_graph.meta_info_def.tensorflow_version
     origin = describe_origin(source, framework="tensorflow", framework_version=version, progress=progress)
     return TrainedModel(
@@ -136,15 +130,6 @@ def _find_variables(folder: Path, meta_graph: Any) -> Path | None:
             advice="copy the whole folder again from where it was written",
         )
     return prefix
-
-
-def _name_assets(meta_graph: Any) -> None:
-    """Writes the name of each asset where the graph has a path of the trainer's, or a word in its place."""
-    nodes = index_nodes(meta_graph.graph_def)
-    for asset in read_assets(meta_graph):
-        node = nodes.get(read_edge(asset.tensor_info.name).node)
-        if node is not None and node.op == "Const" and node.attr["value"].tensor.string_val:
-            node.attr["value"].tensor.string_val[0] = asset.filename.encode()
 
 
 def _name_frozen(source: Source, path: Path) -> Source:

@@ -20,7 +20,7 @@ from servable.errors import CheckError
 from servable.runtime.ends import read_log_end
 from servable.runtime.frames import FrameChannel
 
-_CHILD = Path(__file__).with_name("child.py")
+_CHILD = Path(__file__).with_name("child")
 _KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
 

@@ -27,6 +27,7 @@ from servable.report import Finding, Report, Severity
 from servable.signature import Signature, SignatureRequest
 from servable.sources.opening import open_source
 from servable.sources.options import SourceOptions
+from servable.targets.catalog import CURRENT, find_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class ConversionOptions:
         inputs: `.npz` of inputs for the baseline; made up when None.
         default_signature: What `serving_default` repeats: "first", a name, or None for nothing.
         make_baseline: Whether the source itself is run. It then holds all of its variables in memory.
+        target: The runtime that is to serve the result, as in `servable.targets.catalog`.
+
+    Raises:
+        SettingsError: There is no such target.
     """
 
     signatures: tuple[SignatureRequest, ...] = ()
@@ -48,6 +53,10 @@ class ConversionOptions:
     inputs: Path | None = None
     default_signature: str | None = FIRST
     make_baseline: bool = True
+    target: str = CURRENT
+
+    def __post_init__(self) -> None:
+        find_target(self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Conversion:
         notes: What was seen on the way.
         allowed_ops: Ops that the user let in.
         address: Where it was published on another machine; "" when it stays here.
+        target: The runtime that it is for, by its full name.
     """
 
     saved_model_dir: Path
@@ -75,6 +85,7 @@ class Conversion:
     notes: tuple[Finding, ...]
     allowed_ops: frozenset[str] = frozenset()
     address: str = ""
+    target: str = CURRENT
 
 
 def convert_source(
@@ -91,10 +102,12 @@ def convert_source(
     Raises:
         SourceError: The source is unknown, broken or unsafe.
         SignatureError: A signature does not fit the model.
-        ExportError: The SavedModel could not be written. Nothing is left behind.
+        ExportError: The SavedModel could not be written, or its target cannot serve it. Nothing is left
+            behind.
         SettingsError: A file of the user's is wrong.
     """
     chosen = options or ConversionOptions()
+    target = find_target(chosen.target)
     model = open_source(source, chosen.source, progress=progress)
     completed = complete_requests(model, chosen.signatures, chosen.frozen)
     requests = completed.requests
@@ -104,6 +117,7 @@ def convert_source(
         out_dir,
         frozen=completed.frozen,
         default_signature=chosen.default_signature,
+        target=target,
         progress=progress,
     )
     signatures = read_signatures(out_dir)
@@ -122,6 +136,7 @@ def convert_source(
         digest_tree(out_dir),
         notes,
         chosen.source.allowed_ops,
+        target=target.name,
     )
 
 
@@ -172,10 +187,18 @@ def check_conversion(
 ) -> Report:
     """Checks a fresh conversion against what was asked and against its source's own outputs.
 
-    What the user let in is no error here either.
+    What the user let in is no error here either, and the target is the one that the model is for.
+
+    Raises:
+        CheckError: A check could not be made.
     """
     rules = policy or CheckPolicy()
-    rules = dataclasses.replace(rules, allowed_ops=rules.allowed_ops | conversion.allowed_ops)
+    rules = dataclasses.replace(
+        rules,
+        allowed_ops=rules.allowed_ops | conversion.allowed_ops,
+        # A model for no target in particular may still be asked whether one of them runs it.
+        target=conversion.target if conversion.target != CURRENT else rules.target,
+    )
     return check_servable(
         conversion.saved_model_dir,
         signatures=conversion.requests,

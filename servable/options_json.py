@@ -14,8 +14,11 @@ from servable.convert import ConversionOptions
 from servable.errors import SettingsError
 from servable.signature import SignatureRequest, read_requests
 from servable.sources.options import SourceOptions
+from servable.targets.catalog import CURRENT
 
-_KEYS = frozenset({"signatures", "frozen", "source", "inputs", "default_signature", "make_baseline"})
+_KEYS = frozenset(
+    {"signatures", "frozen", "source", "inputs", "default_signature", "make_baseline", "target"}
+)
 _SOURCE_KEYS = frozenset(
     {
         "step",
@@ -53,6 +56,7 @@ def write_options(options: ConversionOptions) -> dict[str, Any]:
         "inputs": _write_path(options.inputs),
         "default_signature": options.default_signature,
         "make_baseline": options.make_baseline,
+        "target": options.target,
     }
 
 
@@ -72,7 +76,7 @@ def read_options(data: Mapping[str, Any]) -> ConversionOptions:
     """Reads what `write_options` wrote; keys that are left out have their defaults.
 
     Raises:
-        SettingsError: A key is not known.
+        SettingsError: A key or the target is not known.
         SignatureError: A signature cannot be.
     """
     _refuse_unknown(data, _KEYS, "options")
@@ -97,6 +101,7 @@ def read_options(data: Mapping[str, Any]) -> ConversionOptions:
         inputs=_read_path(data.get("inputs")),
         default_signature=data.get("default_signature", "first"),
         make_baseline=data.get("make_baseline", True),
+        target=data.get("target", CURRENT),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 from servable.errors import SettingsError
 from servable.report import Severity
 from servable.runtime.outcome import Limits
+from servable.targets.catalog import CURRENT, find_target
 
 # In the order in which they are made.
 CHECK_NAMES = (
@@ -22,6 +23,7 @@ CHECK_NAMES = (
     "tags",
     "signatures",
     "ops",
+    "target",
     "variables",
     "weights",
     "serving_load",
@@ -72,9 +74,11 @@ class CheckPolicy:
         run_time_s: Time limit for each request.
         memory_bytes: Of the runtime's process; None for the machine's memory.
         batch_sizes: Rows of the requests that the batch check makes.
+        target: The runtime that is to serve the model, as in `servable.targets.catalog`.
 
     Raises:
-        SettingsError: A check or dtype is not known, or a number is out of its range; all faults at once.
+        SettingsError: A check, dtype or target is not known, or a number is out of its range; all faults at
+            once.
     """
 
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
@@ -85,6 +89,7 @@ class CheckPolicy:
     run_time_s: float = 60.0
     memory_bytes: int | None = None
     batch_sizes: tuple[int, ...] = (1, 2, 3, 7)
+    target: str = CURRENT
 
     def __post_init__(self) -> None:
         faults = [f"switched_off: no check {name!r}" for name in sorted(self.switched_off - {*CHECK_NAMES})]
@@ -103,6 +108,7 @@ class CheckPolicy:
                 faults.append(f"{name}: must be more than 0, is {value}")
         if any(size < 1 for size in self.batch_sizes):
             faults.append(f"batch_sizes: must be 1 or more, are {list(self.batch_sizes)}")
+        faults += _find_target_fault(self.target)
         _raise_faults(faults)
 
     @classmethod
@@ -151,6 +157,14 @@ def _raise_faults(faults: list[str], *, expected: str = "") -> None:
         )
 
 
+def _find_target_fault(name: str) -> list[str]:
+    try:
+        find_target(name)
+    except SettingsError as error:
+        return [f"target: no target {name!r}, expected {error.expected}"]
+    return []
+
+
 def _read_tolerances(value: Any) -> dict[str, Tolerance]:
     tolerances = {}
     for dtype, given in value.items():
@@ -177,6 +191,13 @@ def _read_whole_number(value: Any) -> int:
     return value
 
 
+def _read_text(value: Any) -> str:
+    # YAML reads 2.7 as a number, and 1.10 as the same one as 1.1.
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, in quotes, is {value!r}")
+    return value
+
+
 def _read_names(value: Any) -> frozenset[str]:
     if isinstance(value, str):
         raise TypeError(f"must be a list of names, is {value!r}")
@@ -193,5 +214,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "run_time_s": _read_number,
         "memory_bytes": lambda value: None if value is None else _read_whole_number(value),
         "batch_sizes": lambda value: tuple(_read_whole_number(size) for size in value),
+        "target": _read_text,
     }
 )

@@ -20,6 +20,7 @@ from servable.checks import (
     ops,
     serving_load,
     tags,
+    target,
     variables,
     weights,
 )
@@ -37,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     tags.CHECK,
     signatures_check.CHECK,
     ops.CHECK,
+    target.CHECK,
     variables.CHECK,
     weights.CHECK,
     serving_load.CHECK,

@@ -38,6 +38,7 @@ class Obstacle:
         origin: Layer of Keras or scope of TensorFlow 1 that it comes from; "" where its name has none.
         detail: What was expected and received.
         advice: What to do.
+        attr: The attribute that it is about; "" where it is about none.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Obstacle:
     origin: str
     detail: str
     advice: str
+    attr: str = ""
 
     def __str__(self) -> str:
         place = f"node {self.node}" + (f" in function {self.function}" if self.function else "")
@@ -110,6 +112,7 @@ def _judge_misfit(
             find_origin(node.name),
             misfit.detail,
             _ADVICE.get(misfit.kind, f"convert the model again with --target {target.name}"),
+            misfit.attr,
         )
 
 

@@ -42,6 +42,7 @@ FULL = ConversionOptions(
     inputs=Path("/data/inputs.npz"),
     default_signature=None,
     make_baseline=False,
+    target="pai-eas/tensorflow_cpu_2.7",
 )
 
 
@@ -73,7 +74,12 @@ def test_nothing_means_defaults(text):
 
 @pytest.mark.parametrize(
     ("text", "fragment"),
-    [("{", "not JSON"), ("[1]", "not a JSON object"), ('{"frozn": {}}', "frozn")],
+    [
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"frozn": {}}', "frozn"),
+        ('{"target": "tensorflow-2.8"}', "tensorflow-2.7"),
+    ],
 )
 def test_wrong_options_are_told(text, fragment):
     with pytest.raises(SettingsError, match=fragment):

@@ -25,6 +25,7 @@ def test_reads_every_key():
             "run_time_s": 1.5,
             "memory_bytes": 1000,
             "batch_sizes": [1, 8],
+            "target": "kserve",
         }
     )
     assert policy == CheckPolicy(
@@ -35,6 +36,7 @@ def test_reads_every_key():
         run_time_s=1.5,
         memory_bytes=1000,
         batch_sizes=(1, 8),
+        target="kserve",
     )
 
 

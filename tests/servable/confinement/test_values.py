@@ -35,6 +35,7 @@ def test_options_come_back_as_they_were():
         ),
         inputs=Path("inputs.npz"),
         default_signature=None,
+        target="kserve",
     )
     returned = send(options)
     assert returned == options
@@ -61,11 +62,13 @@ def test_a_conversion_comes_back_as_it_was():
         baseline=Baseline({"s": Sample({}, outputs)}, invented=True),
         digest="1" * 64,
         notes=(Finding("source", Severity.WARNING, "an odd name: \udcff"),),
+        target="tensorflow-1.15",
     )
     returned = send(conversion)
     assert returned.origin == conversion.origin
     assert returned.signatures == conversion.signatures
     assert returned.notes == conversion.notes
+    assert returned.target == "tensorflow-1.15"
     assert returned.notes[0].severity is Severity.WARNING
     assert returned.baseline.invented
     assert {key: value.dtype for key, value in returned.baseline.samples["s"].outputs.items()} == {

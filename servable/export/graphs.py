@@ -24,6 +24,7 @@ from servable.export.saved_tables import add_tables_to_saver, match_tables
 from servable.export.start_up import find_initializers, find_started
 from servable.export.switches import freeze_switches, unknown_tensor
 from servable.export.tables import Asset, find_assets, point_to_asset
+from servable.export.tensor_arrays import replace_tensor_lists
 from servable.export.training_ops import switch_off_training
 from servable.export.variables import add_saver, note_variables, require_averages
 from servable.export.writing import write_saved_model
@@ -110,7 +111,7 @@ def write_graph_model(
     notes += admit_ops(served, files, body.allowed_ops, digest=source_digest)
     if target is not None and target.is_v1 and served.library.function:
         named = [*ends, *initializers, *variables, *tables, *files, *_find_variable_reads(nodes, variables)]
-        kept = index_nodes(inline_calls(served, named))
+        kept = replace_tensor_lists(index_nodes(inline_calls(served, named)), target.registry)
     for asset in found_assets:
         kept[asset.const_name] = point_to_asset(kept[asset.const_name], asset.file_name)
     saver = add_saver(kept, variables) if variables else None

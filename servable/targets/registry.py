@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from servable.errors import SettingsError
-from servable.formats.protos import KernelList, OpList
 
-_DATA_DIR: Final = Path(__file__).with_name("registries")
+DATA_DIR: Final = Path(__file__).with_name("registries")
 OPS_SUFFIX: Final = ".ops.xz"
 KERNELS_SUFFIX: Final = ".kernels.xz"
 # The version that exports are made with: what it does not know, nobody exports.
@@ -54,7 +53,7 @@ def load_registry(version: str) -> Registry:
     Raises:
         SettingsError: There is no registry of this version.
     """
-    ops_path = _DATA_DIR / f"{version}{OPS_SUFFIX}"
+    ops_path = DATA_DIR / f"{version}{OPS_SUFFIX}"
     if not ops_path.is_file():
         raise SettingsError(
             "Nothing is known of this version of TensorFlow.",
@@ -62,14 +61,17 @@ def load_registry(version: str) -> Registry:
             received=version,
             advice="choose the nearest older one",
         )
+    # Who only asks for names need not wait for the messages.
+    from servable.formats.protos import KernelList, OpList
+
     ops = OpList.FromString(lzma.decompress(ops_path.read_bytes()))
-    kernels = KernelList.FromString(lzma.decompress((_DATA_DIR / f"{version}{KERNELS_SUFFIX}").read_bytes()))
+    kernels = KernelList.FromString(lzma.decompress((DATA_DIR / f"{version}{KERNELS_SUFFIX}").read_bytes()))
     return Registry(version, {op.name: op for op in ops.op}, _index_kernels(kernels.kernel))
 
 
 def list_versions() -> list[str]:
     """Lists the versions whose registry is in the package, oldest first."""
-    names = [path.name.removesuffix(OPS_SUFFIX) for path in _DATA_DIR.glob(f"*{OPS_SUFFIX}")]
+    names = [path.name.removesuffix(OPS_SUFFIX) for path in DATA_DIR.glob(f"*{OPS_SUFFIX}")]
     return sorted(names, key=lambda name: tuple(map(int, name.split("."))))
 
 

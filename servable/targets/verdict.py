@@ -72,37 +72,40 @@ def judge_meta_graph(meta_graph: Any, target: Target) -> tuple[Obstacle, ...]:
 def _judge_graph(meta_graph: Any, target: Target) -> Iterator[Obstacle]:
     graph_def = meta_graph.graph_def
     functions = {function.signature.name: function for function in graph_def.library.function}
-    served, served_functions = _find_served(meta_graph)
+    served_functions = _find_served_functions(meta_graph)
+    runs_at_load = bool(meta_graph.saver_def.restore_op_name or read_start_ops(meta_graph))
     registry = target.registry
     for node in graph_def.node:
         for misfit in find_misfits(node, registry, functions):
-            yield from _judge_misfit(misfit, node, "", target, is_served=node.name in served)
+            # The first run finds a kernel for every node of the graph, whether or not it is asked for.
+            yield from _judge_misfit(misfit, node, "", target, is_run=True, runs_at_load=runs_at_load)
     for name, function in functions.items():
+        is_run = name in served_functions
         for node in function.node_def:
             for misfit in find_misfits(node, registry, functions):
-                yield from _judge_misfit(misfit, node, name, target, is_served=name in served_functions)
+                yield from _judge_misfit(misfit, node, name, target, is_run=is_run, runs_at_load=False)
 
 
-def _find_served(meta_graph: Any) -> tuple[set[str], set[str]]:
-    """Names the nodes and functions that a server runs: for requests, and once at the start."""
+def _find_served_functions(meta_graph: Any) -> set[str]:
+    """Names the functions that a server runs: for requests, and once at the start."""
     nodes = index_nodes(meta_graph.graph_def)
     roots = [info.name for s in meta_graph.signature_def.values() for info in s.outputs.values()]
     roots += [*read_start_ops(meta_graph), meta_graph.saver_def.restore_op_name]
     served = find_ancestors(nodes, [root for root in roots if root])
-    return served, find_functions(meta_graph.graph_def, [nodes[name] for name in served])
+    return find_functions(meta_graph.graph_def, [nodes[name] for name in served])
 
 
 def _judge_misfit(
-    misfit: Misfit, node: Any, function: str, target: Target, *, is_served: bool
+    misfit: Misfit, node: Any, function: str, target: Target, *, is_run: bool, runs_at_load: bool
 ) -> Iterator[Obstacle]:
-    at_load = misfit.kind is not MisfitKind.KERNEL
+    at_load = misfit.kind is not MisfitKind.KERNEL or runs_at_load
     if misfit.kind is MisfitKind.UNKNOWN_ATTR and not target.is_strict:
         if misfit.is_default:
             return  # logged and passed over, and nothing else than what the runtime does anyway
         at_load = False
     if misfit.kind is MisfitKind.OTHER_DEFAULT:
         at_load = False
-    if at_load or is_served:
+    if at_load or is_run:
         yield Obstacle(
             misfit.kind.value,
             at_load,

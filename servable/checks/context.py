@@ -52,11 +52,13 @@ class Check:
         name: As in the report and in `servable.checks.policy.CHECK_NAMES`.
         run: Looks and reports; a `Skipped` in place of a name in `checked` says that it could not.
         needs: Names of earlier checks.
+        is_asked: Says whether the policy asks for it at all; one that nobody asked for is not in the report.
     """
 
     name: str
     run: Callable[[Context], Report]
     needs: tuple[str, ...] = ()
+    is_asked: Callable[[CheckPolicy], bool] = lambda policy: True
 
 
 class Context:
@@ -161,13 +163,7 @@ class Context:
         Returns:
             The outputs by serving key, or the fault.
         """
-        feeds = {signature.inputs[key].tensor: value for key, value in inputs.items()}
-        fetches = tuple(spec.tensor for spec in signature.outputs.values())
-        result = self.session.run(Call(feeds, fetches))
-        if result.fault is not None:
-            return result
-        outputs = {key: result.outputs[spec.tensor] for key, spec in signature.outputs.items()}
-        return CallResult(outputs=outputs, elapsed_s=result.elapsed_s)
+        return call_signature(self.session, signature, inputs)
 
     def make_report(
         self, check: str, findings: list[Finding], facts: Mapping[str, Any] | None = None
@@ -176,6 +172,26 @@ class Context:
         return Report(
             subject=str(self.saved_model_dir), checked=(check,), findings=tuple(findings), facts=facts or {}
         )
+
+
+def call_signature(session: Session, signature: Signature, inputs: Mapping[str, np.ndarray]) -> CallResult:
+    """Calls a signature in a runtime.
+
+    Args:
+        session: With the model.
+        signature: One of the model's.
+        inputs: Arrays by serving key.
+
+    Returns:
+        The outputs by serving key, or the fault.
+    """
+    feeds = {signature.inputs[key].tensor: value for key, value in inputs.items()}
+    fetches = tuple(spec.tensor for spec in signature.outputs.values())
+    result = session.run(Call(feeds, fetches))
+    if result.fault is not None:
+        return result
+    outputs = {key: result.outputs[spec.tensor] for key, spec in signature.outputs.items()}
+    return CallResult(outputs=outputs, elapsed_s=result.elapsed_s)
 
 
 def describe_error(error: ServableError) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from servable.errors import SettingsError
 from servable.report import Severity
+from servable.runtime.installed import is_version
 from servable.runtime.outcome import Limits
 from servable.targets.catalog import CURRENT, find_target
 
@@ -30,6 +31,7 @@ CHECK_NAMES = (
     "fidelity",
     "inference_mode",
     "batch",
+    "runtimes",
 )
 # Without these two there is no graph that others could look at: neither can be left out, nor what it says be
 # lowered.
@@ -75,10 +77,13 @@ class CheckPolicy:
         memory_bytes: Of the runtime's process; None for the machine's memory.
         batch_sizes: Rows of the requests that the batch check makes.
         target: The runtime that is to serve the model, as in `servable.targets.catalog`.
+        runtimes: Versions of TensorFlow in whose own runtime the model is run, such as "1.15.5", "1.15" for
+            the newest installed of these, or "current". That of the target is taken too where it is
+            installed.
 
     Raises:
-        SettingsError: A check, dtype or target is not known, or a number is out of its range; all faults at
-            once.
+        SettingsError: A check, dtype or target is not known, a version is none, or a number is out of its
+            range; all faults at once.
     """
 
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
@@ -90,6 +95,7 @@ class CheckPolicy:
     memory_bytes: int | None = None
     batch_sizes: tuple[int, ...] = (1, 2, 3, 7)
     target: str = CURRENT
+    runtimes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         faults = [f"switched_off: no check {name!r}" for name in sorted(self.switched_off - {*CHECK_NAMES})]
@@ -109,6 +115,7 @@ class CheckPolicy:
         if any(size < 1 for size in self.batch_sizes):
             faults.append(f"batch_sizes: must be 1 or more, are {list(self.batch_sizes)}")
         faults += _find_target_fault(self.target)
+        faults += [f"runtimes: {name!r} is no version" for name in self.runtimes if not is_version(name)]
         _raise_faults(faults)
 
     @classmethod
@@ -117,8 +124,8 @@ class CheckPolicy:
 
         Args:
             settings: Keys as the attributes; `tolerances` as ``{float32: {atol: 1e-4, rtol: 1e-4}}``,
-                `severities` as ``{weights: warning}``, `switched_off`, `allowed_ops` and `batch_sizes` as
-                lists. A key that is missing has its default.
+                `severities` as ``{weights: warning}``, `switched_off`, `allowed_ops`, `batch_sizes` and
+                `runtimes` as lists. A key that is missing has its default.
 
         Raises:
             SettingsError: Keys are not known or values are of the wrong type; all faults at once.
@@ -199,9 +206,13 @@ def _read_text(value: Any) -> str:
 
 
 def _read_names(value: Any) -> frozenset[str]:
+    return frozenset(str(name) for name in _read_list(value))
+
+
+def _read_list(value: Any) -> Any:
     if isinstance(value, str):
         raise TypeError(f"must be a list of names, is {value!r}")
-    return frozenset(str(name) for name in value)
+    return value
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
@@ -215,5 +226,6 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "memory_bytes": lambda value: None if value is None else _read_whole_number(value),
         "batch_sizes": lambda value: tuple(_read_whole_number(size) for size in value),
         "target": _read_text,
+        "runtimes": lambda value: tuple(_read_text(version) for version in _read_list(value)),
     }
 )

@@ -18,6 +18,7 @@ from servable.checks import (
     inference_mode,
     layout,
     ops,
+    runtimes,
     serving_load,
     tags,
     target,
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     fidelity.CHECK,
     inference_mode.CHECK,
     batch.CHECK,
+    runtimes.CHECK,
 )
 _RUNS_THE_MODEL = frozenset({"fidelity", "inference_mode", "batch"})
 
@@ -76,27 +78,60 @@ def check_servable(
         >>> report = check_servable(Path("model/1"), baseline=load_baseline(Path("baseline.npz")))
         >>> print(report.summarize())
     """
-    rules = policy or CheckPolicy()
+    return make_checks(
+        CHECKS,
+        saved_model_dir,
+        requests=tuple(signatures),
+        baseline=baseline,
+        policy=policy or CheckPolicy(),
+        progress=progress,
+    )
+
+
+def make_checks(
+    checks: Sequence[Check],
+    saved_model_dir: Path,
+    *,
+    requests: tuple[SignatureRequest, ...] = (),
+    baseline: Baseline | None,
+    policy: CheckPolicy,
+    progress: Progress | None,
+) -> Report:
+    """Makes some checks in their order; a check whose needs have failed is skipped.
+
+    Args:
+        checks: Some of `CHECKS`, in their order.
+        saved_model_dir: The folder with `saved_model.pb`.
+        requests: Signatures that must be there.
+        baseline: Inputs and the source framework's own outputs.
+        policy: What is tolerated.
+        progress: Told how many bytes of variables are done.
+
+    Raises:
+        CheckError: A check could not be made.
+    """
     parts: list[Report] = []
     failed: dict[str, str] = {}
     with ExitStack() as stack:
         context = Context(
             saved_model_dir,
-            requests=tuple(signatures),
+            requests=requests,
             baseline=baseline,
-            policy=rules,
+            policy=policy,
             progress=progress,
             stack=stack,
         )
-        for check in CHECKS:
+        for check in checks:
+            if not check.is_asked(policy):
+                continue
             reason = _find_obstacle(check, failed, context)
             if reason:
                 parts.append(Report(str(saved_model_dir), skipped=(Skipped(check.name, reason),)))
-                if check.name not in rules.switched_off or check.name == serving_load.CHECK.name:
+                if check.name not in policy.switched_off or check.name == serving_load.CHECK.name:
                     failed[check.name] = f"check {check.name} was not made"
                 continue
             raw = check.run(context)
-            part = _apply_severity(raw, rules.severities.get(check.name))
+            part = _apply_severity(raw, policy.severities.get(check.name))
             if (raw if check.name in INDISPENSABLE else part).errors:
                 failed[check.name] = f"check {check.name} found errors"
             parts.append(part)

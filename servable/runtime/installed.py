@@ -6,6 +6,7 @@ and nothing is fetched: `servable.runtime.installing` does that. No TensorFlow h
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from servable.errors import CheckError, SettingsError
-from servable.runtime.session import find_library
 
+# The name of the TensorFlow that this library runs with.
 CURRENT: Final = "current"
+_LIBRARY_NAMES: Final = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
 # The newest patch of the versions that serving platforms have, and of those between them.
 KNOWN_VERSIONS: Final = (
     "1.12.3",
@@ -50,6 +52,24 @@ class InstalledRuntime:
     version: str
     library: Path
     wheel: str = ""
+
+
+def find_library() -> Path:
+    """Finds TensorFlow's C++ library in the installed package, without importing the package.
+
+    Raises:
+        CheckError: TensorFlow is not installed, or is a build without that library.
+    """
+    spec = importlib.util.find_spec("tensorflow")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for name in _LIBRARY_NAMES:
+            if (Path(folder) / name).is_file():
+                return Path(folder) / name
+    raise CheckError(
+        "TensorFlow's C++ library is not there, so that no model can be run as a server runs it.",
+        expected=" or ".join(_LIBRARY_NAMES) + " in the tensorflow package",
+        advice="pip install 'tensorflow>=2.21,<2.22'",
+    )
 
 
 def find_cache_dir() -> Path:
@@ -111,6 +131,11 @@ def find_current() -> InstalledRuntime:
         CheckError: There is none.
     """
     return InstalledRuntime(_read_current_version(), find_library())
+
+
+def is_version(version: str) -> bool:
+    """True for "1.15.5", "1.15" and "current"."""
+    return version == CURRENT or _VERSION.fullmatch(version) is not None
 
 
 def check_version(version: str) -> None:

@@ -7,7 +7,6 @@ model lives no longer than the session. Knows graph tensors, not signatures, and
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from servable.errors import CheckError
 from servable.runtime.ends import describe_end, find_starvation
 from servable.runtime.frames import ChildEndedError, DeadlineExceededError
+from servable.runtime.installed import find_library
 from servable.runtime.outcome import Call, CallResult, Fault, FaultKind, Limits, RunOutcome
 from servable.runtime.process import ChildProcess
 from servable.runtime.tensors import pack_array, unpack_arrays
@@ -24,26 +24,7 @@ from servable.runtime.tensors import pack_array, unpack_arrays
 _SERVE_TAGS = ("serve",)
 _RESOURCE_EXHAUSTED = 8  # google.rpc.Code
 _MESSAGE_CHARS = 1200
-_LIBRARY_NAMES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")
 _END_WAIT_S = 10.0
-
-
-def find_library() -> Path:
-    """Finds TensorFlow's C++ library in the installed package, without importing the package.
-
-    Raises:
-        CheckError: TensorFlow is not installed, or is a build without that library.
-    """
-    spec = importlib.util.find_spec("tensorflow")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for name in _LIBRARY_NAMES:
-            if (Path(folder) / name).is_file():
-                return Path(folder) / name
-    raise CheckError(
-        "TensorFlow's C++ library is not there, so that no model can be run as a server runs it.",
-        expected=" or ".join(_LIBRARY_NAMES) + " in the tensorflow package",
-        advice="pip install 'tensorflow>=2.21,<2.22'",
-    )
 
 
 class Session:
@@ -138,7 +119,8 @@ class Session:
                 "TensorFlow's C++ library cannot be used.",
                 received=reply["library_error"],
                 where=str(request.get("library", "")),
-                advice="pip install --force-reinstall 'tensorflow>=2.21,<2.22'",
+                advice="install it anew: servable runtimes remove VERSION, then add VERSION; the current one "
+                "with  pip install --force-reinstall 'tensorflow>=2.21,<2.22'",
             )
         if "code" in reply:
             exhausted = reply["code"] == _RESOURCE_EXHAUSTED
@@ -175,7 +157,8 @@ def open_session(
             graph of unknown origin belongs through `servable.checks` first.
         limits: Time and memory; generous by default.
         tags: Exactly the tags of the graph to load.
-        library: TensorFlow's C++ library; the installed package's by default.
+        library: TensorFlow's C++ library, such as `servable.runtime.installed.find_runtime` gives; the
+            installed package's by default.
 
     Yields:
         The session. A model that does not load is told by its `load_fault`.
@@ -191,7 +174,7 @@ def open_session(
     if not library_path.is_file():
         raise CheckError(
             "TensorFlow's C++ library is not there.",
-            expected=f"a file such as {_LIBRARY_NAMES[0]}",
+            expected="a file such as libtensorflow_cc.so.2",
             where=str(library_path),
             advice="leave the path out to take that of the installed TensorFlow",
         )

@@ -12,8 +12,9 @@ import pytest
 
 from servable.confinement.jobs import end_worker
 from servable.errors import CheckError, SettingsError
+from servable.runtime.installed import find_library
 from servable.runtime.outcome import Call, FaultKind, Limits
-from servable.runtime.session import find_library, open_session, run_calls
+from servable.runtime.session import open_session, run_calls
 
 ZOO = Path(__file__).parents[2] / "data" / "zoo"
 SIMPLE = ZOO / "tf1.12-sm_simple-a"
@@ -204,7 +205,7 @@ def test_the_child_sees_neither_the_environment_nor_the_site_packages(monkeypatc
 
 def test_library_is_found_without_importing_tensorflow():
     program = (
-        "import sys\nfrom servable.runtime.session import find_library\nfind_library()\n"
+        "import sys\nfrom servable.runtime.installed import find_library\nfind_library()\n"
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

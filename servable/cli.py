@@ -1,4 +1,4 @@
-"""The front door: `servable inspect`, `servable convert`, `servable check`.
+"""The front door: `servable inspect`, `servable convert`, `servable check`, `servable targets`.
 
 What passes through: words of a command line come in; sentences, tables or JSON go out, and an exit code:
 0 done, 1 findings, 2 could not, 3 not a model file, 4 usage. TensorFlow is imported only by what needs it.
@@ -7,13 +7,20 @@ What passes through: words of a command line come in; sentences, tables or JSON 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
 from servable import __version__
+from servable.cli_answer import (
+    EXIT_COULD_NOT,
+    EXIT_DONE,
+    EXIT_FINDINGS,
+    EXIT_NOT_A_MODEL,
+    EXIT_USAGE,
+    print_json,
+)
 from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
     SignatureAction,
@@ -23,14 +30,10 @@ from servable.cli_options import (
     read_path_here,
     read_policy,
     read_requests,
+    read_target,
 )
+from servable.cli_targets import add_targets_options, run_targets
 from servable.errors import ServableError, SettingsError, UnknownSourceError
-
-EXIT_DONE = 0
-EXIT_FINDINGS = 1
-EXIT_COULD_NOT = 2
-EXIT_NOT_A_MODEL = 3
-EXIT_USAGE = 4
 
 _SOURCE_HELP = "model file, checkpoint in any spelling, or folder, here or at gs://, s3://, hdfs://, ..."
 
@@ -116,7 +119,11 @@ def _build_parser() -> argparse.ArgumentParser:
     add_policy_options(check)
     check.set_defaults(run=_check)
 
-    for command in (inspect, convert, check):
+    targets = commands.add_parser("targets", help="list the runtimes that a model can be made for")
+    add_targets_options(targets)
+    targets.set_defaults(run=run_targets)
+
+    for command in (inspect, convert, check, targets):
         command.add_argument("--json", action="store_true", help="print JSON, nothing else")
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
@@ -133,7 +140,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
             source = stack.enter_context(staged)
         description = name_description(describe_source(source.path, step=arguments.step), source)
         if arguments.json:
-            _print_json(describe_as_json(description))
+            print_json(describe_as_json(description))
         else:
             write_description(description)
     return EXIT_DONE
@@ -147,6 +154,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     from servable.convert import check_conversion
 
     limits = read_limits(arguments)
+    read_target(arguments)  # a typo is told before anything is fetched
     with (
         show_progress(enabled=not arguments.json) as progress,
         open_destination(arguments.out) as destination,
@@ -167,7 +175,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         conversion = name_conversion(conversion, source, destination)
     _write_page(arguments, report)
     if arguments.json:
-        _print_json(conversion_as_json(conversion, report))
+        print_json(conversion_as_json(conversion, report))
     else:
         write_conversion(conversion)
         if report is not None:
@@ -181,6 +189,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from servable.cli_remote import name_report, open_source_place
     from servable.cli_text import show_progress, write_report
 
+    read_target(arguments)
     baseline = load_baseline(arguments.baseline) if arguments.baseline is not None else None
     with (
         show_progress(enabled=not arguments.json) as progress,
@@ -203,7 +212,7 @@ def _check(arguments: argparse.Namespace) -> int:
         report = name_report(report, source.renamed)
     _write_page(arguments, report)
     if arguments.json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         write_report(report)
     return EXIT_DONE if report.passed else EXIT_FINDINGS
@@ -218,15 +227,11 @@ def _write_page(arguments: argparse.Namespace, report: Any) -> None:
         arguments.report.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
-def _print_json(data: Any) -> None:
-    sys.stdout.write(json.dumps(data, indent=2, sort_keys=True) + "\n")
-
-
 def _fail(arguments: argparse.Namespace, error: ServableError, code: int) -> int:
     if arguments.debug:
         raise error
     if arguments.json:
-        _print_json(
+        print_json(
             {
                 "error": type(error).__name__,
                 "problem": error.problem,

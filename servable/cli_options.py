@@ -7,6 +7,7 @@ belongs to the signature named last before it. No TensorFlow here.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,24 @@ def add_policy_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json",
         help="tolerances, severities, limits, checks to leave out",
     )
+    parser.add_argument(
+        "--target",
+        metavar="NAME",
+        help="the runtime that is to serve the model; servable targets lists them (default: current)",
+    )
+
+
+def read_target(arguments: argparse.Namespace) -> str | None:
+    """Gives the full name of the target that was typed; None where none was.
+
+    Raises:
+        SettingsError: There is no such target.
+    """
+    if arguments.target is None:
+        return None
+    from servable.targets.catalog import find_target
+
+    return find_target(arguments.target).name
 
 
 def read_requests(arguments: argparse.Namespace) -> tuple[SignatureRequest, ...]:
@@ -145,6 +164,7 @@ def read_requests(arguments: argparse.Namespace) -> tuple[SignatureRequest, ...]
 def read_conversion_options(arguments: argparse.Namespace) -> ConversionOptions:
     """Turns the words of `convert` into options."""
     from servable.convert import ConversionOptions
+    from servable.targets.catalog import CURRENT
 
     default = arguments.default_signature
     return ConversionOptions(
@@ -154,19 +174,26 @@ def read_conversion_options(arguments: argparse.Namespace) -> ConversionOptions:
         inputs=None if arguments.inputs is None else Path(arguments.inputs),
         default_signature=None if default == "none" else default,
         make_baseline=arguments.make_baseline,
+        target=read_target(arguments) or CURRENT,
     )
 
 
 def read_policy(arguments: argparse.Namespace) -> CheckPolicy:
-    """Reads the policy file, or takes the default policy.
+    """Reads the policy file, or takes the default policy; a target that was typed stands above the file's.
 
     Raises:
         SettingsError: The file cannot be read, is not JSON, or holds keys that are not known.
     """
     from servable.checks.policy import CheckPolicy
 
-    if arguments.policy is None:
-        return CheckPolicy()
+    policy = (
+        CheckPolicy() if arguments.policy is None else CheckPolicy.from_dict(_read_policy_file(arguments))
+    )
+    target = read_target(arguments)
+    return policy if target is None else dataclasses.replace(policy, target=target)
+
+
+def _read_policy_file(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         settings = json.loads(Path(arguments.policy).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -185,7 +212,7 @@ def read_policy(arguments: argparse.Namespace) -> CheckPolicy:
             where=str(arguments.policy),
             advice="begin it with { and end it with }",
         )
-    return CheckPolicy.from_dict(settings)
+    return settings
 
 
 def _split_pair(option: str, text: str) -> tuple[str, str]:

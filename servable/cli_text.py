@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
+from servable.cli_console import format_bytes, make_console, make_table
 from servable.cli_plain import show_lines, show_name
 from servable.report import Finding, Report, Severity
 from servable.signature import Signature, SignatureRequest, TensorSpec
+from servable.targets.catalog import CURRENT, find_target
 
 if TYPE_CHECKING:
     from servable.convert import Conversion
@@ -29,14 +30,14 @@ _COLOURS = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "
 
 def write_description(description: Description) -> None:
     """Prints what `servable inspect` found."""
-    console = _console()
+    console = make_console()
     source = description.source
     version = f", written by version {description.framework_version}" if description.framework_version else ""
     step = f", step {source.step}" if source.step is not None else ""
     path = show_name(description.address or str(source.path))
     console.print(f"{path} is {description.title}{show_name(version)}{step}.")
     size_bytes = sum(file.stat().st_size for file in source.files)
-    console.print(f"{len(source.files)} files, {_format_bytes(size_bytes)}.")
+    console.print(f"{len(source.files)} files, {format_bytes(size_bytes)}.")
     for note in description.notes:
         console.print(f"note: {show_lines(note.message)}", style="cyan")
     if description.layers:
@@ -45,7 +46,7 @@ def write_description(description: Description) -> None:
     if description.variables:
         elements = sum(variable.size for variable in description.variables)
         console.print(f"\n{len(description.variables)} variables, {elements:,} elements:")
-        table = _make_table("variable", "dtype", "shape")
+        table = make_table("variable", "dtype", "shape")
         for variable in description.variables[:_MAX_ROWS]:
             table.add_row(show_name(variable.name), show_name(variable.dtype), str(list(variable.shape)))
         console.print(table)
@@ -99,12 +100,12 @@ def describe_as_json(description: Description) -> dict[str, Any]:
 
 def write_conversion(conversion: Conversion) -> None:
     """Prints what `servable convert` made."""
-    console = _console()
+    console = make_console()
     origin = conversion.origin
     version = f" {origin.framework_version}" if origin.framework_version else ""
     console.print(
         f"Converted {show_name(origin.name)} ({origin.kind}, {origin.framework}{show_name(version)}) "
-        f"to {show_name(conversion.address or str(conversion.saved_model_dir))}."
+        f"to {show_name(conversion.address or str(conversion.saved_model_dir))}{_name_target(conversion)}."
     )
     for note in conversion.notes:
         console.print(f"{note.severity}: {show_lines(note.message)}", style=_COLOURS[note.severity])
@@ -119,6 +120,7 @@ def conversion_as_json(conversion: Conversion, report: Report | None) -> dict[st
     return {
         "saved_model": conversion.address or str(conversion.saved_model_dir),
         "saved_model_digest": conversion.digest,
+        "target": conversion.target,
         "source": {
             "path": origin.name,
             "kind": origin.kind,
@@ -137,10 +139,10 @@ def conversion_as_json(conversion: Conversion, report: Report | None) -> dict[st
 
 def write_report(report: Report) -> None:
     """Prints a report: the sentence, the checks, the findings."""
-    console = _console()
+    console = make_console()
     console.print()
     console.print(show_lines(report.summarize()), style="green" if report.passed else "red")
-    table = _make_table("check", "result", "finding")
+    table = make_table("check", "result", "finding")
     for name in report.checked:
         own = [finding for finding in report.findings if finding.check == name]
         if not own:
@@ -175,6 +177,12 @@ def show_progress(*, enabled: bool) -> Iterator[Progress | None]:
         yield update
 
 
+def _name_target(conversion: Conversion) -> str:
+    if conversion.target == CURRENT:
+        return ""
+    return f" for {conversion.target}, TensorFlow {find_target(conversion.target).version}"
+
+
 def _write_ends(console: Console, description: Description) -> None:
     for title, specs in (("Inputs", description.inputs), ("Outputs", description.outputs)):
         if specs:
@@ -196,7 +204,7 @@ def _write_ends(console: Console, description: Description) -> None:
 
 
 def _write_signature(console: Console, signature: Signature | SignatureRequest) -> None:
-    table = _make_table("", "key", "type", "tensor")
+    table = make_table("", "key", "type", "tensor")
     sides: tuple[tuple[str, Mapping[str, TensorSpec | str]], ...] = (
         ("input", {**signature.inputs}),
         ("output", {**signature.outputs}),
@@ -237,23 +245,3 @@ def _finding_as_json(finding: Finding) -> dict[str, str]:
         "where": finding.where,
         "advice": finding.advice,
     }
-
-
-def _make_table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _console() -> Console:
-    return Console(highlight=False)
-
-
-def _format_bytes(size_bytes: int) -> str:
-    size, unit = float(size_bytes), "bytes"
-    for larger in ("kB", "MB", "GB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -35,6 +35,7 @@ from servable.model import Progress
 from servable.runtime.ends import describe_end, find_starvation, read_log_end
 from servable.runtime.frames import ChildEndedError, DeadlineExceededError
 from servable.runtime.tensors import unpack_arrays
+from servable.targets.catalog import find_target
 
 _END_S = 10.0
 
@@ -60,13 +61,15 @@ def convert_confined(
         SourceError: The source is unknown, broken or unsafe, or crashed its reader, or took more than the
             limits allow.
         SignatureError: A signature does not fit the model.
-        ExportError: The SavedModel could not be written. Nothing is left behind.
+        ExportError: The SavedModel could not be written, or its target cannot serve it. Nothing is left
+            behind.
         SettingsError: A file of the user's is wrong.
         ServableError: No child could be started.
     """
+    chosen = options or ConversionOptions()
     settled = settle_limits(limits or Limits(), source)
     with receive_dir(out_dir) as staged_dir, _make_scratch_dir() as scratch:
-        request = _write_request(source, staged_dir, options, Path(scratch), progress is not None)
+        request = _write_request(source, staged_dir, chosen, Path(scratch), progress is not None)
         request["limits"] = encode_value(settled, [])
         # The child writes beside the destination, and this process moves it there: a child that is killed a
         # moment after it wrote the last byte has not published either.
@@ -82,7 +85,8 @@ def convert_confined(
             raise SourceError(
                 "The process that converted gave no answer that makes sense.", received=str(error)[:500]
             ) from error
-    return replace(conversion, saved_model_dir=out_dir)
+    # The child's word is not taken for what decides how strictly its work is checked.
+    return replace(conversion, saved_model_dir=out_dir, target=find_target(chosen.target).name)
 
 
 def _make_scratch_dir() -> tempfile.TemporaryDirectory[str]:
@@ -91,14 +95,14 @@ def _make_scratch_dir() -> tempfile.TemporaryDirectory[str]:
 
 
 def _write_request(
-    source: Path, staged_dir: Path, options: ConversionOptions | None, scratch: Path, with_progress: bool
+    source: Path, staged_dir: Path, options: ConversionOptions, scratch: Path, with_progress: bool
 ) -> dict[str, Any]:
     (scratch / "tmp").mkdir()
     (scratch / "log").touch()
     return {
         "source": str(source),
         "out_dir": str(staged_dir),
-        "options": encode_value(options or ConversionOptions(), []),
+        "options": encode_value(options, []),
         "progress": with_progress,
         "environ": dict(os.environ),
         "search_path": [entry for entry in sys.path if isinstance(entry, str)],

@@ -22,7 +22,6 @@ _MAX_SHOWN = 3
 _AT_RUN: Final = {
     MisfitKind.KERNEL.value: "loads the model, but requests fail",
     MisfitKind.UNKNOWN_ATTR.value: "loads the model, but may answer otherwise",
-    MisfitKind.OTHER_DEFAULT.value: "loads the model, but may answer otherwise",
 }
 _AT_LOAD: Final = "does not load the model"
 _OUT_OF_REACH: Final = "loads the model, but cannot be asked"

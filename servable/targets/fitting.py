@@ -24,7 +24,6 @@ class MisfitKind(StrEnum):
     UNKNOWN_OP = "unknown op"
     UNKNOWN_ATTR = "unknown attribute"
     MISSING_ATTR = "required attribute"
-    OTHER_DEFAULT = "other default"
     ATTR_VALUE = "attribute value"
     INPUT_COUNT = "input count"
     KERNEL = "no kernel"
@@ -123,19 +122,9 @@ def _compare_attrs(node: Any, definition: Any, registry: Registry) -> Iterator[M
     for name, attr in known.items():
         if name in node.attr:
             continue
-        newest = current.find_attr(node.op, name)
+        # A default, once given, never changes from version to version.
         if not attr.HasField("default_value"):
             yield Misfit(MisfitKind.MISSING_ATTR, name, f"attribute {name} has no default there")
-        elif _has_other_default(newest, attr):
-            yield Misfit(MisfitKind.OTHER_DEFAULT, name, f"attribute {name} has another default there")
-
-
-def _has_other_default(newest: Any | None, attr: Any) -> bool:
-    return (
-        newest is not None
-        and newest.HasField("default_value")
-        and bool(newest.default_value != attr.default_value)
-    )
 
 
 def _spell_unknown(node: Any, name: str, registry: Registry) -> str:

@@ -103,8 +103,6 @@ def _judge_misfit(
         if misfit.is_default:
             return  # logged and passed over, and nothing else than what the runtime does anyway
         at_load = False
-    if misfit.kind is MisfitKind.OTHER_DEFAULT:
-        at_load = False
     if at_load or is_run:
         yield Obstacle(
             misfit.kind.value,

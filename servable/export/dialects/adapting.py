@@ -98,7 +98,7 @@ def _fit_attrs(node: Any, misfits: Iterable[Misfit]) -> bool:
         if misfit.kind is MisfitKind.UNKNOWN_ATTR and misfit.is_default:
             del node.attr[misfit.attr]
             changed = True
-        elif misfit.kind in (MisfitKind.OTHER_DEFAULT, MisfitKind.MISSING_ATTR):
+        elif misfit.kind is MisfitKind.MISSING_ATTR:
             newest = load_registry(CURRENT_VERSION).find_attr(node.op, misfit.attr)
             if newest is not None and newest.HasField("default_value"):
                 node.attr[misfit.attr].CopyFrom(newest.default_value)

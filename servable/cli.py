@@ -1,4 +1,4 @@
-"""The front door: `servable inspect`, `servable convert`, `servable check`, `servable targets`.
+"""The front door: `servable inspect`, `convert`, `check` and `targets`, `runtimes` and `prove`.
 
 What passes through: words of a command line come in; sentences, tables or JSON go out, and an exit code:
 0 done, 1 findings, 2 could not, 3 not a model file, 4 usage. TensorFlow is imported only by what needs it.
@@ -10,7 +10,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from functools import partial
+from typing import NoReturn
 
 from servable import __version__
 from servable.cli_answer import (
@@ -21,17 +22,18 @@ from servable.cli_answer import (
     EXIT_USAGE,
     print_json,
 )
+from servable.cli_checking import add_checking_options, inspect_place, write_page
 from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
     SignatureAction,
     add_conversion_options,
     add_policy_options,
     read_conversion_options,
-    read_path_here,
     read_policy,
     read_requests,
     read_target,
 )
+from servable.cli_runtimes import add_runtime_commands
 from servable.cli_targets import add_targets_options, run_targets
 from servable.errors import ServableError, SettingsError, UnknownSourceError
 
@@ -103,11 +105,7 @@ def _build_parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=_convert)
 
     check = commands.add_parser("check", help="check a SavedModel in the C++ runtime that servers use")
-    check.add_argument("saved_model", help="folder with saved_model.pb, here or at gs://...")
-    check.add_argument(
-        "--baseline", type=read_path_here, metavar="FILE", help="written by convert --baseline-out"
-    )
-    check.add_argument("--report", type=read_path_here, metavar="FILE.html", help="also write a page to open")
+    add_checking_options(check)
     check.add_argument(
         "--signature",
         action=SignatureAction,
@@ -116,14 +114,13 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--input", action=SignatureAction, metavar="KEY", help="an input that it must have")
     check.add_argument("--output", action=SignatureAction, metavar="KEY", help="an output that it must have")
-    add_policy_options(check)
     check.set_defaults(run=_check)
 
     targets = commands.add_parser("targets", help="list the runtimes that a model can be made for")
     add_targets_options(targets)
     targets.set_defaults(run=run_targets)
 
-    for command in (inspect, convert, check, targets):
+    for command in (inspect, convert, check, targets, *add_runtime_commands(commands)):
         command.add_argument("--json", action="store_true", help="print JSON, nothing else")
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
@@ -173,7 +170,7 @@ def _convert(arguments: argparse.Namespace) -> int:
             report = name_report(report, destination.renamed)
         destination.publish(progress=progress)
         conversion = name_conversion(conversion, source, destination)
-    _write_page(arguments, report)
+    write_page(arguments, report)
     if arguments.json:
         print_json(conversion_as_json(conversion, report))
     else:
@@ -184,47 +181,15 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from servable.baseline import load_baseline
     from servable.checks.suite import check_servable
-    from servable.cli_remote import name_report, open_source_place
-    from servable.cli_text import show_progress, write_report
+    from servable.cli_text import write_report
 
-    read_target(arguments)
-    baseline = load_baseline(arguments.baseline) if arguments.baseline is not None else None
-    with (
-        show_progress(enabled=not arguments.json) as progress,
-        open_source_place(arguments, arguments.saved_model, progress=progress) as source,
-    ):
-        if not source.path.is_dir():
-            raise UnknownSourceError(
-                "There is no such folder.",
-                expected="a SavedModel: a folder with saved_model.pb",
-                where=source.address or str(source.path),
-                advice="name the folder itself, such as digits/1",
-            )
-        report = check_servable(
-            source.path,
-            signatures=read_requests(arguments),
-            baseline=baseline,
-            policy=read_policy(arguments),
-            progress=progress,
-        )
-        report = name_report(report, source.renamed)
-    _write_page(arguments, report)
+    report = inspect_place(arguments, partial(check_servable, signatures=read_requests(arguments)))
     if arguments.json:
         print_json(report.to_dict())
     else:
         write_report(report)
     return EXIT_DONE if report.passed else EXIT_FINDINGS
-
-
-def _write_page(arguments: argparse.Namespace, report: Any) -> None:
-    if arguments.report is not None and report is not None:
-        from servable.report_page import render_page
-
-        page = render_page(report, title=report.subject)
-        # A path may have bytes that are no UTF-8.
-        arguments.report.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _fail(arguments: argparse.Namespace, error: ServableError, code: int) -> int:

@@ -11,9 +11,12 @@ import signal
 from pathlib import Path
 
 _LOG_TAIL_BYTES = 4000
-# Lines of absl's log that are there on every start and say nothing about the model: its own banner, what
-# is only information, and that there is no GPU.
-_CHATTER = re.compile(r"WARNING: All log messages before absl|I\d{4} |.*failed call to cuInit")
+# Lines that are there on every start and say nothing about the model: absl's banner, what is only information
+# (in absl's form, and in that of TensorFlow up to 2.11), that there is no GPU, what could be switched on.
+_CHATTER = re.compile(
+    r"WARNING: All log messages before absl|I\d{4} |\d{4}-\d\d-\d\d [\d:.]+: I "
+    r"|.*(failed call to cuInit|Could not load dynamic library|Not using XLA:CPU|Could not find cuda drivers)"
+)
 # What libstdc++ and TensorFlow say before they give up for want of memory.
 _OUT_OF_MEMORY_WORDS = (
     "bad_alloc",

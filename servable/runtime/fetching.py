@@ -62,7 +62,8 @@ def fetch_wheel(version: str, folder: Path) -> Path:
     raise CheckError(
         f"No wheel of TensorFlow {version} could be fetched for this kind of machine.",
         expected=f"such as {', '.join(KNOWN_VERSIONS)}",
-        received="\n".join(answer.splitlines()[-_SHOWN_LINES:]),
+        # Of a version that is not there, what comes before lists all others.
+        received="\n".join(answer.splitlines()[-1 if _NO_ANSWER not in answer else -_SHOWN_LINES :]),
         advice="look at the version, at the network, and at  python -m pip config list",
     )
 

@@ -133,6 +133,12 @@ def find_current() -> InstalledRuntime:
     return InstalledRuntime(_read_current_version(), find_library())
 
 
+def measure_bytes(runtime: InstalledRuntime) -> int:
+    """Gives the size of a runtime's files in the cache."""
+    folder = find_cache_dir() / runtime.version
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def is_version(version: str) -> bool:
     """True for "1.15.5", "1.15" and "current"."""
     return version == CURRENT or _VERSION.fullmatch(version) is not None
@@ -147,7 +153,7 @@ def check_version(version: str) -> None:
     if not _VERSION.fullmatch(version):
         raise SettingsError(
             "This is no version of a runtime.",
-            expected=f"such as 2.7.4 or 2.7, or {CURRENT}",
+            expected="two or three numbers, such as 2.7 or 2.7.4",
             received=version,
             advice="servable runtimes  lists those that are installed and those that are known",
         )

@@ -1,0 +1,93 @@
+"""The front door's way to a report: what `servable check` and `servable prove` have in common.
+
+What passes through: words of a command line come in; a SavedModel is fetched if it lies elsewhere and looked
+at, and the report goes out, as a page too if one was asked for. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from servable.cli_options import add_policy_options, read_path_here, read_policy, read_target
+from servable.errors import UnknownSourceError
+
+if TYPE_CHECKING:
+    from servable.baseline import Baseline
+    from servable.checks.policy import CheckPolicy
+    from servable.model import Progress
+    from servable.report import Report
+
+
+class Inspection(Protocol):
+    """A door of the room of checks, with all that is particular to the command filled in."""
+
+    def __call__(
+        self,
+        saved_model_dir: Path,
+        /,
+        *,
+        baseline: Baseline | None,
+        policy: CheckPolicy,
+        progress: Progress | None,
+    ) -> Report:
+        """Looks at a SavedModel."""
+        ...
+
+
+def add_checking_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what every command takes that looks at a SavedModel."""
+    parser.add_argument("saved_model", help="folder with saved_model.pb, here or at gs://...")
+    parser.add_argument(
+        "--baseline", type=read_path_here, metavar="FILE", help="written by convert --baseline-out"
+    )
+    parser.add_argument(
+        "--report", type=read_path_here, metavar="FILE.html", help="also write a page to open"
+    )
+    add_policy_options(parser)
+
+
+def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Report:
+    """Looks at the SavedModel that was named, and writes the page that was asked for.
+
+    Args:
+        arguments: With the options of `add_checking_options`.
+        inspection: What looks at it.
+
+    Raises:
+        SettingsError: A file that was named cannot be read, or is wrong.
+        SourceError: There is no such folder.
+        CheckError: A check could not be made.
+    """
+    from servable.baseline import load_baseline
+    from servable.cli_remote import name_report, open_source_place
+    from servable.cli_text import show_progress
+
+    read_target(arguments)  # a typo is told before anything is fetched
+    baseline = load_baseline(arguments.baseline) if arguments.baseline is not None else None
+    with (
+        show_progress(enabled=not arguments.json) as progress,
+        open_source_place(arguments, arguments.saved_model, progress=progress) as source,
+    ):
+        if not source.path.is_dir():
+            raise UnknownSourceError(
+                "There is no such folder.",
+                expected="a SavedModel: a folder with saved_model.pb",
+                where=source.address or str(source.path),
+                advice="name the folder itself, such as digits/1",
+            )
+        report = inspection(source.path, baseline=baseline, policy=read_policy(arguments), progress=progress)
+        report = name_report(report, source.renamed)
+    write_page(arguments, report)
+    return report
+
+
+def write_page(arguments: argparse.Namespace, report: Report | None) -> None:
+    """Writes a report as a page, where the command was given a place for one."""
+    if arguments.report is not None and report is not None:
+        from servable.report_page import render_page
+
+        page = render_page(report, title=report.subject)
+        # A path may have bytes that are no UTF-8.
+        arguments.report.write_text(page, encoding="utf-8", errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""The sessions that people run: digits (the worked example), tests, lint, zoo, fuzz, bench.
+"""The sessions that people run: digits (the worked example), tests, lint, zoo, targets, fuzz, bench.
 
 All share one environment, `.venv`, installed from the lock of the Python that fits this machine.
 """
@@ -40,6 +40,14 @@ def tests(session: nox.Session) -> None:
 def zoo(session: nox.Session) -> None:
     """Convert every model file of old and new runtimes, and print how many of each kind pass."""
     _run(session, "-m", "pytest", "tests/zoo", *session.posargs)
+
+
+@nox.session
+def targets(session: nox.Session) -> None:
+    """Write every model file for every runtime, ask that very runtime, and print the table (half an hour)."""
+    versions = ("1.12.3", "1.14.0", "1.15.5", "2.3.4", "2.4.4", "2.6.5", "2.7.4", "2.11.1")
+    _run(session, "-m", "servable.cli", "runtimes", "add", *versions)
+    _run(session, "-m", "pytest", "tests/targets", "--every-case", *session.posargs)
 
 
 @nox.session

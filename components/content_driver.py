@@ -20,6 +20,7 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import value_artifact
 
 from components.options import read_options
+from components.runtimes_here import describe_runtimes_here
 from components.source_content import SOURCE_FAULT, TOOLCHAIN, describe_toolchain, pin_source
 from components.source_locating import open_located
 from servable.errors import ServableError
@@ -46,7 +47,7 @@ class ToolchainDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
             exec_properties: As the node was given them.
             input_dict: Resolved input artifacts; empty on Airflow, where they are resolved later.
         """
-        return {TOOLCHAIN: describe_toolchain()}
+        return {TOOLCHAIN: describe_toolchain()} | describe_runtimes_here(exec_properties)
 
     def run(self, execution_info: Any) -> Any:
         """Answers the portable stack (Local, Beam) with the properties to add.

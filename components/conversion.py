@@ -38,6 +38,7 @@ from servable.convert import Conversion, ConversionOptions
 from servable.errors import SettingsError, SourceError
 from servable.formats.remote import is_remote
 from servable.sources.resolving import resolve_source
+from servable.targets.catalog import find_target
 
 # The one file of a baseline artifact.
 BASELINE_FILE = "baseline.npz"
@@ -219,6 +220,8 @@ def describe_conversion(
         "source_digest": pinned.source_digest,
         "options_digest": pinned.options_digest,
         "saved_model_digest": conversion.digest,
+        "target": conversion.target,
+        "target_version": find_target(conversion.target).version,
         "signatures": json.dumps(signatures, sort_keys=True),
         "toolchain": toolchain,
     }

@@ -18,6 +18,7 @@ from servable import options_json
 from servable.convert import ConversionOptions
 from servable.errors import SettingsError
 from servable.signature import SignatureRequest, read_requests
+from servable.targets.catalog import CURRENT, find_target
 
 # Raised whenever an old text would be read differently; part of the cache key.
 OPTIONS_SCHEMA = 2
@@ -122,6 +123,28 @@ def make_layers_absolute(layers: Mapping[str, str]) -> dict[str, str]:
             )
         fixed[name] = f"{require_absolute(file)}:{function}"
     return fixed
+
+
+def add_target(policy: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """Puts a target into the policy of the checks; "current" leaves the say to the policy.
+
+    Raises:
+        SettingsError: There is no such target, or the policy names another one.
+    """
+    full_name = find_target(target).name
+    if full_name == CURRENT:
+        return dict(policy)
+    own = policy.get("target", CURRENT)
+    # What is no name at all is told by the policy, together with its other faults.
+    if isinstance(own, str) and own != CURRENT and find_target(own).name != full_name:
+        raise SettingsError(
+            "The policy of the checks names another target than the model is for.",
+            expected=full_name,
+            received=own,
+            where="policy, target",
+            advice="name the target once, beside the policy",
+        )
+    return {**policy, "target": full_name}
 
 
 def read_object(text: str | None, name: str) -> dict[str, Any]:

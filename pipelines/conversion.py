@@ -89,6 +89,7 @@ def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
         baseline=converter.outputs["baseline"],
         signatures=model.list_requests(),
         policy=model.check_policy,
+        target=model.target,
     ).with_id(branch.validate)
     destination = pusher_pb2.PushDestination.Filesystem(base_directory=str(model.push_dir))
     pusher = Pusher(
@@ -127,6 +128,7 @@ def create_converter(model: ModelSettings) -> Any:
             keep_training_ops=model.keep_training_ops,
             default_signature=model.default_signature,
             make_baseline=model.make_baseline,
+            target=model.target,
         )
     from components.keras_converter import KerasConverter
 
@@ -143,6 +145,7 @@ def create_converter(model: ModelSettings) -> Any:
         inputs=model.inputs,
         default_signature=model.default_signature,
         make_baseline=model.make_baseline,
+        target=model.target,
     )
 
 

@@ -29,6 +29,7 @@ class Lineage:
         toolchain: Versions that converted it.
         model_uri: The Model artifact.
         saved_model_digest: sha256 of the SavedModel's tree when it was written.
+        target: The runtime that it is for and its TensorFlow; "" where an older release did not say.
         blessed: Whether it was found fit to serve.
         blessing_message: Why, in one sentence.
         report_uri: Directory with `report.html` and `report.json`.
@@ -45,6 +46,7 @@ class Lineage:
     toolchain: str
     model_uri: str
     saved_model_digest: str
+    target: str
     blessed: bool
     blessing_message: str
     report_uri: str
@@ -101,6 +103,7 @@ def _trace_push(name: str, push: ExecutionRecord, makers: dict[int, ExecutionRec
         toolchain=model.get_text("toolchain"),
         model_uri=model.uri,
         saved_model_digest=model.get_text("saved_model_digest"),
+        target=_name_target(model),
         blessed=blessing.get_flag("blessed"),
         blessing_message=blessing.get_text("blessing_message"),
         report_uri=report.uri,
@@ -108,6 +111,11 @@ def _trace_push(name: str, push: ExecutionRecord, makers: dict[int, ExecutionRec
         pushed_digest=digest_tree(pushed_path) if pushed_path is not None and pushed_path.is_dir() else "",
         finished_at=datetime.fromtimestamp(push.finished_ms / 1000, tz=UTC),
     )
+
+
+def _name_target(model: ArtifactRecord) -> str:
+    target = model.get_text("target")
+    return f"{target} (TensorFlow {model.get_text('target_version')})" if target else ""
 
 
 def find_pushed_path(pushed: ArtifactRecord) -> Path | None:
@@ -130,6 +138,7 @@ def _render_one(lineage: Lineage) -> str:
         ("converted", lineage.model_uri),
         ("", f"sha256 {lineage.saved_model_digest}"),
         ("by", lineage.toolchain),
+        *([("for", lineage.target)] if lineage.target else []),
         ("checked", lineage.blessing_message),
         ("", str(Path(lineage.report_uri) / "report.html")),
         ("pushed", _describe_push(lineage)),

@@ -27,6 +27,7 @@ from servable.errors import SettingsError
 from servable.formats.remote import is_remote, read_local_path
 from servable.model import Scalar
 from servable.signature import SignatureRequest, read_requests
+from servable.targets.catalog import CURRENT
 
 # A model's name becomes the end of three node ids and the name under which a server finds it.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
@@ -123,6 +124,7 @@ class ModelSettings(_Section):
             for no such alias.
         make_baseline: Whether the source itself is run for the comparison; it then holds all of its
             variables in memory.
+        target: The runtime that is to serve the model, as `servable targets` names it.
         policy: Tolerances, switches and limits of the checks, keys as in `CheckPolicy`.
         push: Directory under which ``<name>/<version>`` appears.
     """
@@ -145,6 +147,7 @@ class ModelSettings(_Section):
     keep_training_ops: StrictBool = False
     default_signature: StrictStr | None = "first"
     make_baseline: StrictBool = True
+    target: StrictStr = CURRENT
     policy: dict[StrictStr, Any] = Field(default_factory=dict)
     push: FilePath
 

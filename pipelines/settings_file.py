@@ -11,11 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from components.options import add_target
 from pipelines.settings import ModelSettings, Settings
 from pipelines.yaml_file import KeyPath, YamlFile, read_yaml
 from servable.checks.policy import CheckPolicy
 from servable.errors import ServableError, SettingsError
 from servable.signature import read_requests
+from servable.targets.catalog import find_target
 
 # TFX's Pusher copies every file whose full path does not contain this, then the one of this very name; below
 # a directory of that name it copies nothing (tfx/components/pusher/executor.py, `deny_regex_patterns`).
@@ -97,6 +99,8 @@ def _check_model(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, s
         CheckPolicy.from_dict(model.policy)
     except ServableError as error:
         yield (*at, "policy"), _flatten(error)
+    else:
+        yield from _check_target(model, at)
     if model.default_signature not in (None, "first", *model.signatures) and model.signatures:
         yield (
             (*at, "default_signature"),
@@ -105,6 +109,18 @@ def _check_model(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, s
         )
     if _FORBIDDEN_IN_PATHS in str(model.push_dir):
         yield (*at, "push"), f"must not contain {_FORBIDDEN_IN_PATHS!r}, a name that TFX's Pusher looks for"
+
+
+def _check_target(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    try:
+        target = find_target(model.target)
+    except ServableError as error:
+        yield (*at, "target"), _flatten(error)
+        return
+    try:
+        add_target(model.policy, target.name)
+    except ServableError as error:
+        yield (*at, "policy", "target"), _flatten(error)
 
 
 def _check_models_together(models: Mapping[int, ModelSettings]) -> Iterator[tuple[KeyPath, str]]:

@@ -15,6 +15,7 @@ from components.options import make_absolute, make_layers_absolute, parse_reques
 from servable.convert import ConversionOptions
 from servable.signature import SignatureRequest
 from servable.sources.options import SourceOptions
+from servable.targets.catalog import CURRENT
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -40,14 +41,17 @@ class KerasConverter(ConversionComponent):
         inputs: `.npz` with inputs for the baseline; without it they are made up.
         default_signature: Signature that is also served as "serving_default"; "first", or None for none.
         make_baseline: Whether the source itself is run; it then holds all of its variables in memory.
+        target: The runtime that is to serve the model, such as "pai-eas/tensorflow_cpu_2.7"; a graph that it
+            cannot run is refused. `servable targets` lists all.
 
     Outputs:
         `model`: Model, the SavedModel in `Format-Serving`, with custom properties `source_digest`,
-        `saved_model_digest`, `signatures` and others. `baseline`: InferenceResult with Keras's own outputs
-        in `baseline.npz`.
+        `saved_model_digest`, `signatures`, `target` and others. `baseline`: InferenceResult with Keras's own
+        outputs in `baseline.npz`.
 
     Raises:
-        SettingsError: Both or neither of `source` and `source_model` are given, or a path is not local.
+        SettingsError: Both or neither of `source` and `source_model` are given, a path is not local, or the
+            target is not known.
         SignatureError: A signature cannot be.
 
     Example:
@@ -72,6 +76,7 @@ class KerasConverter(ConversionComponent):
         inputs: str | Path | None = None,
         default_signature: str | None = "first",
         make_baseline: bool = True,
+        target: str = CURRENT,
     ) -> None:
         super().__init__(
             source,
@@ -88,5 +93,6 @@ class KerasConverter(ConversionComponent):
                 inputs=make_absolute(inputs),
                 default_signature=default_signature,
                 make_baseline=make_baseline,
+                target=target,
             ),
         )

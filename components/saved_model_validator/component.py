@@ -12,10 +12,11 @@ from tfx.types import Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.content_driver import ToolchainDriver
-from components.options import parse_requests, write_signatures
+from components.options import add_target, parse_requests, write_signatures
 from components.saved_model_validator.executor import Executor
 from servable.checks.policy import CheckPolicy
 from servable.signature import SignatureRequest
+from servable.targets.catalog import CURRENT
 
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 
@@ -48,13 +49,17 @@ class SavedModelValidator(base_component.BaseComponent):
         baseline: Channel of the source framework's own answers; without it nothing is compared.
         signatures: What must be offered, ``{name: {"inputs": {key: tensor}, "outputs": {...}}}``.
         policy: Tolerances, limits and severities, keys as in `CheckPolicy`.
+        target: The runtime that is to serve the model, such as "pai-eas/tensorflow_cpu_2.7"; a model that it
+            cannot run is not blessed. Where that version's runtime is installed, the model is run in it.
 
     Outputs:
-        `blessing`: ModelBlessing as TFX's Pusher, BulkInferrer and LatestBlessedModelStrategy read it.
-        `report`: ModelEvaluation with `report.json` and `report.html`.
+        `blessing`: ModelBlessing as TFX's Pusher, BulkInferrer and LatestBlessedModelStrategy read it, with
+        `target` and what became of the model in each `runtimes`.
+        `report`: ModelEvaluation with `report.json` and `report.html`, and the same properties.
 
     Raises:
-        SettingsError: The policy has unknown keys or values; all are listed.
+        SettingsError: The target is not known, or the policy has unknown keys or values, all of which are
+            listed, or names another target.
         SignatureError: A signature cannot be.
 
     Example:
@@ -80,14 +85,16 @@ class SavedModelValidator(base_component.BaseComponent):
         *,
         signatures: Mapping[str, Any] | Sequence[SignatureRequest] = (),
         policy: Mapping[str, Any] = _DEFAULTS,
+        target: str = CURRENT,
     ) -> None:
-        CheckPolicy.from_dict(policy)
+        rules = add_target(policy, target)
+        CheckPolicy.from_dict(rules)
         super().__init__(
             spec=SavedModelValidatorSpec(
                 model=model,
                 baseline=baseline,
                 signatures=write_signatures(parse_requests(signatures)),
-                policy=json.dumps(dict(policy), sort_keys=True),
+                policy=json.dumps(rules, sort_keys=True),
                 blessing=Channel(type=standard_artifacts.ModelBlessing),
                 report=Channel(type=standard_artifacts.ModelEvaluation),
             )

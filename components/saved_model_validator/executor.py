@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
@@ -9,7 +10,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.utils import path_utils
 
 from components.artifacts import find_local_dir, fresh_output_dirs, get_artifact, set_properties
-from components.blessing import BLESSED_FILE, NOT_BLESSED_FILE, describe_blessing, find_input_name
+from components.blessing import (
+    BLESSED_FILE,
+    NOT_BLESSED_FILE,
+    describe_blessing,
+    describe_runtimes,
+    find_input_name,
+)
 from components.conversion import BASELINE_FILE
 from components.options import read_object, read_signatures
 from servable.baseline import load_baseline
@@ -18,6 +25,7 @@ from servable.checks.suite import check_servable
 from servable.errors import CheckError
 from servable.report import Report
 from servable.report_page import render_page
+from servable.signature import SignatureRequest
 
 REPORT_FILE = "report.json"
 PAGE_FILE = "report.html"
@@ -49,36 +57,45 @@ class Executor(base_executor.BaseExecutor):
             model = get_artifact(input_dict, "model")
             if model is None:
                 raise CheckError("There is no model to check.", expected="one Model artifact")
-            report = _check_model(model, get_artifact(input_dict, "baseline"), exec_properties)
+            policy = CheckPolicy.from_dict(read_object(exec_properties.get("policy"), "policy"))
+            wanted = read_signatures(exec_properties.get("signatures"))
+            report = _check_model(model, get_artifact(input_dict, "baseline"), wanted, policy)
             logging.info("%s", report.summarize())
-            _write_report(output_dict["report"][0], report, title=f"Checks of {model.uri}")
-            _write_blessing(output_dict["blessing"][0], report, model)
+            _write_report(output_dict["report"][0], report, policy.target, title=f"Checks of {model.uri}")
+            _write_blessing(output_dict["blessing"][0], report, policy.target, model)
 
 
-def _check_model(model: Any, baseline: Any | None, exec_properties: dict[str, Any]) -> Report:
+def _check_model(
+    model: Any, baseline: Any | None, signatures: Sequence[SignatureRequest], policy: CheckPolicy
+) -> Report:
     # The very path that TFX's Pusher takes: what is checked is what is pushed.
     serving_path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
     answers = None if baseline is None else load_baseline(find_local_dir(baseline.uri) / BASELINE_FILE)
     return check_servable(
         find_local_dir(serving_path),
-        signatures=read_signatures(exec_properties.get("signatures")),
+        signatures=signatures,
         # Without samples there is nothing to compare with, which the checks then say.
         baseline=answers if answers is not None and answers.samples else None,
-        policy=CheckPolicy.from_dict(read_object(exec_properties.get("policy"), "policy")),
+        policy=policy,
     )
 
 
-def _write_report(artifact: Any, report: Report, *, title: str) -> None:
+def _write_report(artifact: Any, report: Report, target: str, *, title: str) -> None:
     report_dir = find_local_dir(artifact.uri)
     (report_dir / REPORT_FILE).write_text(report.to_json(), encoding="utf-8")
     (report_dir / PAGE_FILE).write_text(render_page(report, title=title), encoding="utf-8")
     set_properties(artifact, {"summary": report.summarize(), "errors": len(report.errors)})
+    set_properties(artifact, describe_runtimes(report, target=target))
 
 
-def _write_blessing(artifact: Any, report: Report, model: Any) -> None:
+def _write_blessing(artifact: Any, report: Report, target: str, model: Any) -> None:
     marker = BLESSED_FILE if report.passed else NOT_BLESSED_FILE
     (find_local_dir(artifact.uri) / marker).touch()
     properties = describe_blessing(
-        report, model_id=model.id, model_uri=model.uri, model_name=find_input_name("model")
+        report,
+        model_id=model.id,
+        model_uri=model.uri,
+        model_name=find_input_name("model"),
+        target=target,
     )
     set_properties(artifact, properties)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from components.blessing import describe_blessing, find_input_name
+from components.blessing import describe_blessing, describe_runtimes, find_input_name
 from servable.report import Finding, Report, Severity
 
 GOOD = Report("model", checked=("layout", "weights"))
@@ -41,6 +41,40 @@ def test_nothing_checked_is_not_blessed():
 
 def test_flag_is_a_number_since_pusher_asks_for_one():
     assert type(describe_blessing(GOOD, model_id=5, model_uri="u")["blessed"]) is int
+
+
+def test_the_target_is_named_even_where_nothing_was_checked():
+    properties = describe_blessing(Report("model"), model_id=5, model_uri="u", target="tensorflow_cpu_1.15")
+    assert (properties["target"], properties["target_version"]) == ("pai-eas/tensorflow_cpu_1.15", "1.15.5")
+    assert "runtimes" not in properties
+
+
+def test_runtimes_that_answered_everything_alike_are_proven():
+    def make(*, loaded=True, ran=("a", "b"), differing=()):
+        return {
+            "loaded": loaded,
+            "ran": list(ran),
+            "differing": list(differing),
+            "load_time_s": 0.1,
+            "peak_memory_bytes": 1,
+        }
+
+    facts = {
+        "first_run_times_s": {"a": 0.1, "b": 0.1},
+        "runtimes": {
+            "1.15.5": make(loaded=False, ran=()),
+            "2.4.4": make(ran=("a",)),
+            "2.6.5": make(differing=("a/y",)),
+            "2.7.4": make(),
+        },
+    }
+    properties = describe_runtimes(Report("model", facts=facts), target="kserve")
+    assert properties["proven_runtimes"] == "2.7.4"
+    assert json.loads(str(properties["runtimes"]))["2.6.5"] == {
+        "loaded": True,
+        "ran": ["a", "b"],
+        "differing": ["a/y"],
+    }
 
 
 def test_resource_name_takes_the_place_of_the_id():

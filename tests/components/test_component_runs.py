@@ -118,17 +118,24 @@ def test_wrong_wishes_are_told_when_the_pipeline_is_built(tfx):
         SavedModelValidator(
             model=tfx.Channel(type=tfx.standard_artifacts.Model), policy={"severities": {"wheights": "info"}}
         )
+    with pytest.raises(SettingsError, match=r"no such target(.|\n)*tensorflow-2\.7"):
+        CheckpointImporter(source="m", target="tensorflow-2.8")
+    with pytest.raises(SettingsError, match="no such target"):
+        SavedModelValidator(model=tfx.Channel(type=tfx.standard_artifacts.Model), target="tensorflow-2.8")
 
 
 def test_execution_properties_are_plain_texts(tfx, tmp_path, monkeypatch):
     from components.checkpoint_importer import CheckpointImporter
 
     monkeypatch.chdir(tmp_path)
-    importer = CheckpointImporter(source="training", freeze={"is_training": False}, inputs="i.npz")
+    importer = CheckpointImporter(
+        source="training", freeze={"is_training": False}, inputs="i.npz", target="kserve"
+    )
     properties = {key: value for key, value in importer.exec_properties.items() if value is not None}
     assert all(isinstance(value, str) for value in properties.values())
     assert properties["source"] == str(tmp_path / "training")
     assert json.loads(properties["options"])["inputs"] == str(tmp_path / "i.npz")
+    assert json.loads(properties["options"])["target"] == "kserve"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +147,8 @@ def test_execution_properties_are_plain_texts(tfx, tmp_path, monkeypatch):
 )
 def test_executor_works_where_no_driver_ran(outputs, copy_case, component, case, name, framework, signature):
     executor = _get_executor(component)
-    properties = {"source": str(copy_case(case)), "signatures": _signatures(case), "options": "{}"}
+    options = json.dumps({"target": "kserve"})
+    properties = {"source": str(copy_case(case)), "signatures": _signatures(case), "options": options}
     assert executor().Do({}, outputs, properties) is None
     model, baseline = outputs["model"][0], outputs["baseline"][0]
     serving_dir = Path(model.uri) / "Format-Serving"
@@ -149,6 +157,8 @@ def test_executor_works_where_no_driver_ran(outputs, copy_case, component, case,
     assert model.get_string_custom_property("source_format") == name
     assert model.get_string_custom_property("framework") == framework
     assert model.get_string_custom_property("toolchain")
+    assert model.get_string_custom_property("target") == "kserve"
+    assert model.get_string_custom_property("target_version") == "2.6.5"
     digest = model.get_string_custom_property("source_digest")
     assert len(digest) == 64
     assert baseline.get_string_custom_property("source_digest") == digest
@@ -285,10 +295,17 @@ def test_missing_model_is_a_check_that_could_not_be_made(tfx, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("case", "blessed", "marker"),
-    [("tf1.15-sm_predict_images-a", 1, "BLESSED"), ("bad-sm_readfile-a", 0, "NOT_BLESSED")],
+    ("case", "target", "blessed", "marker"),
+    [
+        ("tf1.15-sm_predict_images-a", "current", 1, "BLESSED"),
+        ("bad-sm_readfile-a", "current", 0, "NOT_BLESSED"),
+        # Its save function holds DisableCopyOnRead, which TensorFlow 2.6 has never heard of.
+        ("tf2.16-sm_keras_export-a", "kserve", 0, "NOT_BLESSED"),
+    ],
 )
-def test_foreign_saved_model_is_judged_not_raised(tfx, copy_case, tmp_path, case, blessed, marker):
+def test_foreign_saved_model_is_judged_not_raised(
+    tfx, copy_case, tmp_path, monkeypatch, case, target, blessed, marker
+):
     from components.saved_model_validator.executor import Executor
 
     copy_case(case, "model/all")
@@ -298,7 +315,9 @@ def test_foreign_saved_model_is_judged_not_raised(tfx, copy_case, tmp_path, case
     model.uri, model.id = str(tmp_path / "model"), 42
     blessing, report = tfx.standard_artifacts.ModelBlessing(), tfx.standard_artifacts.ModelEvaluation()
     blessing.uri, report.uri = str(tmp_path / "blessing"), str(tmp_path / "report")
-    Executor().Do({"model": [model]}, {"blessing": [blessing], "report": [report]}, {"policy": "{}"})
+    monkeypatch.setenv("SERVABLE_CACHE_DIR", str(tmp_path / "no runtimes"))
+    policy = json.dumps({"target": target})
+    Executor().Do({"model": [model]}, {"blessing": [blessing], "report": [report]}, {"policy": policy})
     assert blessing.get_int_custom_property("blessed") == blessed
     assert blessing.get_int_custom_property("current_model_id") == 42
     assert [path.name for path in (tmp_path / "blessing").iterdir()] == [marker]
@@ -306,6 +325,10 @@ def test_foreign_saved_model_is_judged_not_raised(tfx, copy_case, tmp_path, case
     assert data["passed"] is bool(blessed)
     assert data["summary"] in blessing.get_string_custom_property("blessing_message")
     assert "<html" in (tmp_path / "report" / "report.html").read_text()
+    for artifact in (blessing, report):
+        assert artifact.get_string_custom_property("target") == target
+    reasons = blessing.get_string_custom_property("reasons")
+    assert ("target: kserve does not load the model" in reasons) is (target == "kserve")
 
 
 def test_older_stack_gets_the_same_properties(tfx, copy_case):

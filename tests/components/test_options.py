@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.options import (
+    add_target,
     make_absolute,
     read_options,
     read_signatures,
@@ -114,6 +115,32 @@ def test_relative_paths_are_fixed_but_links_are_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert require_absolute("newest/../newest/m.h5") == tmp_path / "newest" / "m.h5"
     assert make_absolute(None) is None
+
+
+def test_a_target_goes_into_the_policy_by_its_full_name():
+    assert add_target({"run_time_s": 9}, "tensorflow_cpu_2.7") == {
+        "run_time_s": 9,
+        "target": "pai-eas/tensorflow_cpu_2.7",
+    }
+    assert add_target({"target": "2.7"}, "tensorflow-2.7") == {"target": "tensorflow-2.7"}
+
+
+@pytest.mark.parametrize("policy", [{}, {"target": "kserve"}])
+def test_no_target_in_particular_leaves_the_say_to_the_policy(policy):
+    assert add_target(policy, "current") == policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "target", "fragment"),
+    [
+        ({}, "tensorflow-2.8", "no such target"),
+        ({"target": "kserve"}, "tensorflow-2.7", "names another target"),
+        ({"target": "kservee"}, "tensorflow-2.7", "no such target"),
+    ],
+)
+def test_targets_that_are_unknown_or_contradict_each_other_are_told(policy, target, fragment):
+    with pytest.raises(SettingsError, match=fragment):
+        add_target(policy, target)
 
 
 def test_object_store_is_refused():

@@ -60,6 +60,7 @@ models:
     source: training
     signatures:
       predict_rows: {inputs: {rows: "x:0"}, outputs: {scores: "y:0"}}
+    target: kserve
     push: pushed
   - name: dense_keras
     source: model.keras

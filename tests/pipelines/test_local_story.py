@@ -176,9 +176,22 @@ def test_lineage_leads_from_source_to_push(story):
     assert first.source_digest == third.source_digest != second.source_digest
     assert first.source_path == str(story.folder / "training" / "model.ckpt-7")
     assert (first.source_step, first.source_format) == (7, "tf1-saver")
+    assert {item.target for item in lineages} == {"kserve (TensorFlow 2.6.5)"}
     assert [item.is_intact for item in lineages] == [True, True, True, False]
     assert (refused.blessed, refused.pushed_path) == (False, None)
     assert "NaN" in refused.blessing_message
     text = render_lineage((third, refused))
     assert third.source_digest in text
     assert str(third.pushed_path) in text
+    assert "kserve (TensorFlow 2.6.5)" in text
+
+
+def test_what_was_checked_names_the_target_in_metadata(story):
+    executions = read_executions(
+        story.settings.pipeline.metadata, story.settings.pipeline.name, run_id=story.first.run_id
+    )
+    outputs = {item.node_id: item.outputs for item in executions}
+    for model, target, version in (("linear_tf1", "kserve", "2.6.5"), ("dense_keras", "current", "2.21.0")):
+        made, checked = outputs[f"convert_{model}"], outputs[f"validate_{model}"]
+        for artifact in (made["model"], made["baseline"], checked["blessing"], checked["report"]):
+            assert (artifact.get_text("target"), artifact.get_text("target_version")) == (target, version)

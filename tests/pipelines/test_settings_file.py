@@ -56,6 +56,7 @@ models:
     step: 3000
     assets: {words.txt: /data/words.txt}
     default_signature: null
+    target: tensorflow_cpu_2.7
     policy: {severities: {batch: warning}}
     push: pushed
 """,
@@ -66,7 +67,7 @@ models:
     assert model.kind is SourceFamily.CHECKPOINT
     assert model.list_requests() == (SignatureRequest("rank", {"x": "a:0"}, {"y": "b:0"}),)
     assert [type(value) for value in model.freeze.values()] == [bool, float, int, str]
-    assert (model.step, model.default_signature) == (3000, None)
+    assert (model.step, model.default_signature, model.target) == (3000, None, "tensorflow_cpu_2.7")
     assert model.push_dir == tmp_path / "pushed" / "ranker"
 
 
@@ -144,6 +145,10 @@ models:
         ("{name: a, source: s, push: p, signatures: {r: {inputs: {x: 1}}}}", "signatures.r.inputs.x"),
         ("{name: a, source: s, push: p, signatures: {r: }}", "signatures.r"),
         ("{name: a, source: s, push: p, signatures: {r: {}}, default_signature: q}", "default_signature"),
+        ("{name: a, source: s, push: p, target: tensorflow-2.8}", "target"),
+        ("{name: a, source: s, push: p, target: 2.7}", "target"),
+        ("{name: a, source: s, push: p, policy: {target: tensorflow-2.8}}", "policy"),
+        ("{name: a, source: s, push: p, target: kserve, policy: {target: '2.7'}}", "policy.target"),
         ("{name: a, source: s, push: saved_model.pb.d}", "push"),
         ("{name: 1, source: s, push: p}", "name"),
     ],
@@ -151,6 +156,14 @@ models:
 def test_single_faults(tmp_path, model, fragment):
     (fault,) = list_faults(tmp_path, HEAD + f"models: [{model}]\n")
     assert f"models[0].{fragment}:" in fault
+
+
+def test_an_unknown_target_is_told_with_its_nearest_names(tmp_path):
+    (fault,) = list_faults(
+        tmp_path, HEAD + "models:\n- name: a\n  source: s\n  push: p\n  target: tensorflow-2.8\n"
+    )
+    assert fault.startswith("line 6: models[0].target: There is no such target.")
+    assert "tensorflow-2.7" in fault
 
 
 def test_model_must_not_be_pushed_among_the_versions_of_another(tmp_path):

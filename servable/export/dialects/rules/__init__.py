@@ -12,6 +12,7 @@ from typing import Final
 
 from servable.export.dialects.rules.activations import replace_leaky_relu
 from servable.export.dialects.rules.batch_norm import replace_batch_norm
+from servable.export.dialects.rules.branches import replace_switch_of_many
 from servable.export.dialects.rules.matrix_products import replace_batch_matmul
 from servable.export.dialects.rules.saving import drop_copy_on_read
 from servable.export.dialects.rules.selection import replace_select
@@ -30,5 +31,6 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "SelectV2": replace_select,
         "TensorListGetItem": drop_element_shape,
         "TensorListStack": drop_element_shape,
+        "_SwitchN": replace_switch_of_many,
     }
 )

@@ -36,7 +36,7 @@ KNOWN_VERSIONS: Final = (
 )
 # Written last into a runtime's folder: which file of it is the library, and where it came from.
 RECORD_NAME: Final = "runtime.json"
-_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ its op. No TensorFlow here.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from servable.errors import ExportError
 from servable.export.dialects.body import Body, close_function, open_function
@@ -23,6 +23,22 @@ from servable.targets.registry import CURRENT_VERSION, Registry, load_registry
 from servable.targets.verdict import judge_meta_graph
 
 _MAX_SHOWN = 8
+# Attributes that say how a value came about or how fast to compute it, never which: an older runtime does
+# the same without them, whatever they say. The last one lets a comparison of tensors that cannot be compared
+# answer false, where an older runtime refuses the request.
+_HINT_ATTRS: Final = frozenset(
+    {
+        "grad_a",
+        "grad_b",
+        "grad_x",
+        "grad_y",
+        "output_shapes",
+        "parallel_iterations",
+        "sparse_gradient",
+        "validate_shape",
+        "incompatible_shape_error",
+    }
+)
 
 
 def adapt_meta_graph(meta_graph: Any, target: Target) -> list[Finding]:
@@ -95,7 +111,8 @@ def _fit_nodes(nodes: Iterable[Any], registry: Registry, functions: Collection[s
 def _fit_attrs(node: Any, misfits: Iterable[Misfit]) -> bool:
     changed = False
     for misfit in misfits:
-        if misfit.kind is MisfitKind.UNKNOWN_ATTR and misfit.is_default:
+        is_hint = misfit.is_default or misfit.attr in _HINT_ATTRS
+        if misfit.kind is MisfitKind.UNKNOWN_ATTR and is_hint:
             del node.attr[misfit.attr]
             changed = True
         elif misfit.kind is MisfitKind.MISSING_ATTR:
@@ -108,24 +125,28 @@ def _fit_attrs(node: Any, misfits: Iterable[Misfit]) -> bool:
 
 def _rewrite(body: Body, registry: Registry, functions: Mapping[str, Any]) -> Counter[str]:
     replaced: Counter[str] = Counter()
-    todo = deque(body.nodes)
-    while todo:
-        name = todo.popleft()
-        node = body.nodes[name]
-        if not find_misfits(node, registry, functions) or node.op not in RULES:
-            continue
-        before = len(body.added)
-        outputs = RULES[node.op](Site(node, body, registry))
-        added = body.added[before:]
-        if outputs is None:
-            for new in added:
-                del body.nodes[new]
-            continue
-        _fit_nodes((body.nodes[new] for new in added), registry, functions)
-        body.replace(name, outputs)
-        replaced[node.op] += 1
-        todo += added
+    for name, node in list(body.nodes.items()):
+        if find_misfits(node, registry, functions) and _replace(name, body, registry, functions):
+            replaced[node.op] += 1
     return replaced
+
+
+def _replace(name: str, body: Body, registry: Registry, functions: Mapping[str, Any]) -> bool:
+    """Has a rule replace a node, and what the rule adds in turn; all of it, or nothing."""
+    node = body.nodes[name]
+    if node.op not in RULES:
+        return False
+    before = len(body.added)
+    outputs = RULES[node.op](Site(node, body, registry))
+    new = body.added[before:]
+    if outputs is not None:
+        _fit_nodes((body.nodes[n] for n in new), registry, functions)
+        misfits = [n for n in new if find_misfits(body.nodes[n], registry, functions)]
+        if all(_replace(n, body, registry, functions) for n in misfits):
+            body.replace(name, outputs)
+            return True
+    body.withdraw(body.added[before:])
+    return False
 
 
 def _move_signatures(meta_graph: Any, body: Body) -> None:

@@ -23,12 +23,14 @@ class Body:
     Attributes:
         nodes: By name, edges spelled as in a graph. A function's arguments are edges without a node.
         added: Names of nodes that were added, in order.
+        constants: Constants that were added, by whatever a site tells them apart by.
         has_loops: True where loops of TensorFlow 1 give every node a frame that it belongs to.
     """
 
     def __init__(self, nodes: Iterable[Any]) -> None:
         self.nodes: dict[str, Any] = {node.name: node for node in nodes}
         self.added: list[str] = []
+        self.constants: dict[Any, str] = {}
         self.has_loops = any(node.op in _LOOP_OPS for node in self.nodes.values())
         self._taken = set(self.nodes)
         self._moved: dict[str, list[str]] = {}
@@ -45,6 +47,12 @@ class Body:
         """Takes a node away; what it gave is given by these edges from now on."""
         del self.nodes[name]
         self._moved[name] = outputs
+
+    def withdraw(self, names: Iterable[str]) -> None:
+        """Takes nodes away that were added, as if they and what replaced them had never been there."""
+        for name in names:
+            self.nodes.pop(name, None)
+            self._moved.pop(name, None)
 
     def find_moved(self, tensor: str) -> str:
         """Gives the tensor that stands for one of before, itself where it still stands."""

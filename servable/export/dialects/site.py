@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from servable.export.dialects.body import Body
-from servable.signature import DTYPE_NUMBERS
+from servable.export.dialects.constants import find_numpy_dtype, read_const, write_const
+from servable.graphs.graph import read_edge
 from servable.targets.fitting import read_attr
 from servable.targets.registry import CURRENT_VERSION, Registry, load_registry
 
-Value = bool | int | float | str | bytes | Sequence[int] | Sequence[bytes]
+# What attributes are made of; a message of AttrValue is taken as it is.
+Value = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,46 @@ class Site:
         """Gives an attribute of the node as its AttrValue, or the newest runtime's default."""
         return read_attr(self.node, load_registry(CURRENT_VERSION).ops[self.node.op], attr)
 
+    def read_const(self, edge: str) -> np.ndarray | None:
+        """Gives the values behind an edge, or None where they are not a small constant."""
+        node = self.find_node(edge)
+        return None if node is None else read_const(node)
+
+    def find_node(self, edge: str) -> Any | None:
+        """Finds the node that a value comes from, behind those that only hand it on; None for an argument."""
+        seen: set[str] = set()
+        name = self._find_giver(edge)
+        while (node := self.body.nodes.get(name)) is not None and name not in seen:
+            if not (node.op == "Identity" or (node.op == "Enter" and node.attr["is_constant"].b)):
+                break
+            seen.add(name)
+            name = self._find_giver(node.input[0])
+        return node
+
+    def _bind(self, node: Any) -> None:
+        """In a loop of TensorFlow 1, what takes no tensor belongs to the frame of what it waits for."""
+        if self.body.has_loops and self.inputs:
+            node.input.append(f"^{read_edge(self.inputs[0]).node}")
+
+    def _find_giver(self, edge: str) -> str:
+        return read_edge(self.body.find_moved(edge)).node
+
+    def can_run(self, op: str, **attrs: Value) -> bool:
+        """Says whether the runtime has an op with these attributes, and a kernel for them."""
+        definition = self.registry.ops.get(op)
+        kernels = self.registry.kernels.get(op, ())
+        if definition is None or any(self.registry.find_attr(op, name) is None for name in attrs):
+            return False
+        return any(
+            all(attrs[name] in allowed for name, allowed in kernel.items() if name in attrs)
+            for kernel in kernels
+        )
+
     def add(self, op: str, inputs: Sequence[str], **attrs: Value) -> str:
-        """Adds a node that the runtime knows.
+        """Adds a node.
 
         Args:
-            op: Its op.
+            op: One that the runtime has, or that a rule replaces in turn.
             inputs: Edges.
             attrs: By name; a type is its number in enum DataType.
 
@@ -64,33 +101,30 @@ class Site:
             The edge of its first output; `output` gives the others.
         """
         node = self.body.add(f"{self.node.name}/{op}", op, [*inputs, *self.waits])
-        kinds = {attr.name: attr.type for attr in self.registry.ops[op].attr}
+        if not inputs:
+            self._bind(node)
+        definition = self.registry.ops.get(op) or load_registry(CURRENT_VERSION).ops[op]
+        kinds = {attr.name: attr.type for attr in definition.attr}
         for name, value in attrs.items():
             _set_attr(node.attr[name], kinds[name], value)
         return str(node.name)
 
     def add_const(self, values: Any, dtype: str) -> str:
-        """Adds a constant.
+        """Adds a constant, or gives the one that this site has already.
 
         Args:
             values: A number, bytes, or nested lists of them.
             dtype: TensorFlow's name of the type: "int32", "float32", "string", "bool", ...
         """
+        array = np.array(values, dtype=find_numpy_dtype(dtype))
+        key = (self.node.name, dtype, array.shape, repr(array.tolist()))
+        known = self.body.constants.get(key)
+        if known in self.body.nodes:
+            return str(known)
         node = self.body.add(f"{self.node.name}/Const", "Const", [])
-        if self.body.has_loops and self.inputs:
-            # In a loop of TensorFlow 1, a constant belongs to the frame of what it waits for.
-            node.input.append(f"^{self.inputs[0].partition(':')[0]}")
-        node.attr["dtype"].type = DTYPE_NUMBERS[dtype]
-        tensor = node.attr["value"].tensor
-        tensor.dtype = DTYPE_NUMBERS[dtype]
-        array = np.array(values, dtype=object if dtype == "string" else dtype)
-        tensor.tensor_shape.SetInParent()
-        for size in array.shape:
-            tensor.tensor_shape.dim.add(size=size)
-        if dtype == "string":
-            tensor.string_val.extend(array.ravel().tolist())
-        else:
-            tensor.tensor_content = array.tobytes()
+        self._bind(node)
+        write_const(node, array, dtype)
+        self.body.constants[key] = node.name
         return str(node.name)
 
 
@@ -100,7 +134,9 @@ def output(edge: str, number: int) -> str:
 
 
 def _set_attr(attr: Any, kind: str, value: Any) -> None:
-    if kind == "type":
+    if isinstance(value, type(attr)):
+        attr.CopyFrom(value)
+    elif kind == "type":
         attr.type = value
     elif kind == "int":
         attr.i = value
@@ -117,4 +153,4 @@ def _set_attr(attr: Any, kind: str, value: Any) -> None:
     elif kind == "list(string)":
         attr.list.s.extend(value)
     else:
-        attr.CopyFrom(value)
+        raise TypeError(f"expected a message for an attribute of kind {kind}")

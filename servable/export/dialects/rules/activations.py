@@ -10,11 +10,7 @@ def replace_leaky_relu(site: Site) -> list[str] | None:
     """Says LeakyRelu as Select: x where it is more than 0, alpha times x elsewhere."""
     (x,) = site.inputs
     dtype = site.read("T").type
-    name = DTYPE_NAMES[dtype]
-    # bfloat16 is no type of numpy's, and no older runtime computes with it.
-    if name not in ("float16", "float32", "float64"):
-        return None
-    alpha = site.add_const(site.read("alpha").f, name)
+    alpha = site.add_const(site.read("alpha").f, DTYPE_NAMES[dtype])
     small = site.add("Mul", [x, alpha], T=dtype)
     zero = site.add("ZerosLike", [x], T=dtype)
     return [site.add("Select", [site.add("Greater", [x, zero], T=dtype), x, small], T=dtype)]

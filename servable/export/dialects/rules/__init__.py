@@ -91,5 +91,6 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "TensorScatterUpdate": scattering.scatter_into_variable,
         "TopKV2": arithmetic.replace_top_k,
         "Xlog1py": arithmetic.replace_xlog1py,
+        "_SwitchN": branches.replace_switch_of_many,
     }
 )

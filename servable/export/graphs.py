@@ -14,9 +14,9 @@ from typing import Any
 
 from servable.errors import SignatureError
 from servable.export.dialects.adapting import adapt_meta_graph
+from servable.export.flattening import flatten_graph
 from servable.export.folding import fold_conditionals
 from servable.export.importing import infer_specs, prune_library, shield_from
-from servable.export.inlining import inline_calls
 from servable.export.inputs import cut_inputs
 from servable.export.metagraph import build_meta_graph
 from servable.export.op_gate import admit_ops
@@ -24,7 +24,6 @@ from servable.export.saved_tables import add_tables_to_saver, match_tables
 from servable.export.start_up import find_initializers, find_started
 from servable.export.switches import freeze_switches, unknown_tensor
 from servable.export.tables import Asset, find_assets, point_to_asset
-from servable.export.tensor_arrays import replace_tensor_lists
 from servable.export.training_ops import switch_off_training
 from servable.export.variables import add_saver, note_variables, require_averages
 from servable.export.writing import write_saved_model
@@ -109,9 +108,9 @@ def write_graph_model(
     served = prune_library(body.meta_graph.graph_def, kept.values())
     files = {asset.const_name for asset in found_assets}
     notes += admit_ops(served, files, body.allowed_ops, digest=source_digest)
-    if target is not None and target.is_v1 and served.library.function:
+    if target is not None:
         named = [*ends, *initializers, *variables, *tables, *files, *_find_variable_reads(nodes, variables)]
-        kept = replace_tensor_lists(index_nodes(inline_calls(served, named)), target.registry)
+        kept = flatten_graph(served, kept, named, target)
     for asset in found_assets:
         kept[asset.const_name] = point_to_asset(kept[asset.const_name], asset.file_name)
     saver = add_saver(kept, variables) if variables else None

@@ -17,7 +17,8 @@ from servable.graphs.graph import iterate_all_nodes
 # Functions with this attribute are implementations of one thing; the optimizer would choose among them by the
 # devices of this machine.
 _SIBLINGS_ATTR = "api_implements"
-_NO_INLINE_ATTR = "_noinline"
+# Wishes that would keep a function whole: of its author, and of a compiler that no server need have.
+_HINDERING_ATTRS = ("_noinline", "_XlaMustCompile")
 # Ops that decide which function runs, and what makes the optimizer take them apart too.
 _BRANCHING_OPS = frozenset({"If", "StatelessIf", "Case", "StatelessCase", "While", "StatelessWhile"})
 _LOWER_ATTR = "_lower_using_switch_merge"
@@ -41,9 +42,11 @@ def inline_calls(graph_def: Any, kept: Iterable[str]) -> Any:
     meta_graph = tf.compat.v1.MetaGraphDef()
     meta_graph.graph_def.ParseFromString(graph_def.SerializeToString())
     for function in meta_graph.graph_def.library.function:
-        for attr in (_SIBLINGS_ATTR, _NO_INLINE_ATTR):
+        for attr in (_SIBLINGS_ATTR, *_HINDERING_ATTRS):
             function.attr.pop(attr, None)
     for _, node in iterate_all_nodes(meta_graph.graph_def):
+        for attr in _HINDERING_ATTRS:
+            node.attr.pop(attr, None)
         if node.op in _BRANCHING_OPS:
             node.attr[_LOWER_ATTR].b = True
     for name in sorted(set(kept)):

@@ -135,6 +135,30 @@ def branch(module):
     return call
 
 
+def test_groups_of_channels_are_taken_apart_where_a_cpu_knows_none(tmp_path):
+    import tensorflow as tf
+
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 2, 6)).astype("float32")
+    images = np.random.default_rng(1).standard_normal((2, 5, 5, 4)).astype("float32")
+    # One convolution a group, by hand: channels 0 and 1 make 0 to 2, channels 2 and 3 make 3 to 5.
+    parts = [
+        tf.nn.conv2d(images[..., 2 * i : 2 * i + 2], kernel[..., 3 * i : 3 * i + 3], 1, "SAME")
+        for i in (0, 1)
+    ]
+    expected = tf.concat(parts, -1).numpy()
+
+    def convolve(module):
+        module.kernel = tf.Variable(kernel, name="kernel")
+        compiled = tf.function(lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), jit_compile=True)
+        return lambda x: compiled(x) + 0.0
+
+    body = make_body(convolve, TensorSpec("float32", (None, None, None, 4)))
+    export(body, tmp_path / "model")
+    convolutions = [n for n in read_meta_graph(tmp_path / "model").graph_def.node if n.op == "Conv2D"]
+    assert len(convolutions) == 2
+    np.testing.assert_allclose(ask(tmp_path / "model", images), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("build", [collect_states, keep_last_state, nest_loops, branch])
 def test_loops_and_branches_answer_as_before(tmp_path, build):
     body = make_body(build)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from servable.signature import DTYPE_NAMES
+from servable.targets.layouts import needs_channels_last
 from servable.targets.registry import CURRENT_VERSION, Registry, load_registry
 
 # Labels for people, without a meaning to the runtime.
@@ -27,6 +28,7 @@ class MisfitKind(StrEnum):
     ATTR_VALUE = "attribute value"
     INPUT_COUNT = "input count"
     KERNEL = "no kernel"
+    LAYOUT = "channels first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ def find_misfits(node: Any, registry: Registry, functions: Collection[str] = ())
             return []
         return [Misfit(MisfitKind.UNKNOWN_OP, detail=f"TensorFlow {registry.version} has no op {node.op}")]
     misfits = [*_compare_attrs(node, definition, registry), *_compare_inputs(node, definition)]
+    if needs_channels_last(node, registry.version):
+        detail = f"TensorFlow {registry.version} computes {node.op} on a CPU with channels last only"
+        misfits.append(Misfit(MisfitKind.LAYOUT, "data_format", detail))
     return misfits or list(_compare_kernel(node, definition, registry))
 
 

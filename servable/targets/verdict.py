@@ -98,7 +98,7 @@ def _find_served_functions(meta_graph: Any) -> set[str]:
 def _judge_misfit(
     misfit: Misfit, node: Any, function: str, target: Target, *, is_run: bool, runs_at_load: bool
 ) -> Iterator[Obstacle]:
-    at_load = misfit.kind is not MisfitKind.KERNEL or runs_at_load
+    at_load = misfit.kind is not MisfitKind.LAYOUT and (misfit.kind is not MisfitKind.KERNEL or runs_at_load)
     if misfit.kind is MisfitKind.UNKNOWN_ATTR and not target.is_strict:
         if misfit.is_default:
             return  # logged and passed over, and nothing else than what the runtime does anyway

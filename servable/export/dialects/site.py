@@ -103,7 +103,8 @@ class Site:
         node = self.body.add(f"{self.node.name}/{op}", op, [*inputs, *self.waits])
         if not inputs:
             self._bind(node)
-        definition = self.registry.ops.get(op) or load_registry(CURRENT_VERSION).ops[op]
+        # The newest runtime's, since what is added may still have to be replaced.
+        definition = load_registry(CURRENT_VERSION).ops.get(op) or self.registry.ops[op]
         kinds = {attr.name: attr.type for attr in definition.attr}
         for name, value in attrs.items():
             _set_attr(node.attr[name], kinds[name], value)

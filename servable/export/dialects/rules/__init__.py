@@ -19,6 +19,7 @@ from servable.export.dialects.rules import (
     counting,
     einsum,
     gathering,
+    layouts,
     matrix_diagonals,
     matrix_products,
     ngrams,
@@ -38,21 +39,36 @@ from servable.export.dialects.site import Site
 
 Rule = Callable[[Site], list[str] | None]
 
+
+def _first_of(*rules: Rule) -> Rule:
+    def replace(site: Site) -> list[str] | None:
+        return next((outputs for rule in rules if (outputs := rule(site)) is not None), None)
+
+    return replace
+
+
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
+        "AvgPool": layouts.put_channels_last,
+        "AvgPool3D": layouts.put_channels_last,
         "BatchMatMulV2": matrix_products.replace_batch_matmul,
         "BatchMatMulV3": matrix_products.replace_batch_matmul,
         "BesselI0": arithmetic.replace_bessel,
         "BesselI1": arithmetic.replace_bessel,
         "CheckNumericsV2": arithmetic.check_numerics,
-        "Conv2D": paddings.pad_before,
-        "Conv2DBackpropInput": paddings.cut_behind,
+        "Conv2D": _first_of(layouts.put_channels_last, paddings.pad_before),
+        "Conv2DBackpropInput": _first_of(layouts.put_channels_last, paddings.cut_behind),
+        "Conv3D": layouts.put_channels_last,
+        "Conv3DBackpropInputV2": layouts.put_channels_last,
         "DenseBincount": counting.replace_dense_bincount,
-        "DepthwiseConv2dNative": paddings.pad_before,
+        "DepthToSpace": layouts.put_channels_last,
+        "DepthwiseConv2dNative": _first_of(layouts.put_channels_last, paddings.pad_before),
         "DisableCopyOnRead": saving.drop_copy_on_read,
         "Einsum": einsum.replace_einsum,
         "EuclideanNorm": arithmetic.replace_euclidean_norm,
-        "FusedBatchNormV3": batch_norm.replace_batch_norm,
+        "FusedBatchNorm": layouts.put_channels_last,
+        "FusedBatchNormV2": layouts.put_channels_last,
+        "FusedBatchNormV3": _first_of(layouts.put_channels_last, batch_norm.replace_batch_norm),
         "GatherV2": gathering.replace_gather,
         "ImageProjectiveTransformV3": projections.replace_projection,
         "LeakyRelu": activations.replace_leaky_relu,
@@ -62,7 +78,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "MatrixDiagV3": matrix_diagonals.replace_diagonal,
         "MatrixSetDiagV2": matrix_diagonals.replace_diagonal,
         "MatrixSetDiagV3": matrix_diagonals.replace_diagonal,
-        "MaxPool": paddings.pad_before,
+        "MaxPool": _first_of(layouts.put_channels_last, paddings.pad_before),
+        "MaxPool3D": layouts.put_channels_last,
         "MulNoNan": arithmetic.replace_mul_no_nan,
         "ParseExampleV2": parsing.replace_parse_example,
         "RaggedBincount": counting.replace_ragged_bincount,
@@ -73,6 +90,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "ResourceGather": gathering.replace_resource_gather,
         "ScaleAndTranslate": scaling.replace_scale_and_translate,
         "SelectV2": selection.replace_select,
+        "SpaceToDepth": layouts.put_channels_last,
         "SparseBincount": counting.replace_sparse_bincount,
         "SparseSegmentMean": arithmetic.replace_segment_ids,
         "SparseSegmentMeanWithNumSegments": arithmetic.replace_segment_ids,

@@ -6,7 +6,7 @@ The workshop mends what it finds here, the verdict reports the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -168,18 +168,27 @@ def _compare_kernel(node: Any, definition: Any, registry: Registry) -> Iterator[
     if kernels is None:
         yield Misfit(MisfitKind.KERNEL, detail=f"TensorFlow {registry.version} cannot run {node.op} on a CPU")
         return
-    types: dict[str, set[int]] = {}
+    values: dict[str, set[int | bytes]] = {}
     for name in {name for kernel in kernels for name in kernel}:
         value = read_attr(node, definition, name)
         if value is None or value.WhichOneof("value") == "placeholder":
             return
-        types[name] = set(value.list.type) if value.WhichOneof("value") == "list" else {value.type}
-    if not any(all(types[name] <= allowed for name, allowed in kernel.items()) for kernel in kernels):
-        spelled = ", ".join(
-            f"{name}={'+'.join(DTYPE_NAMES.get(n, str(n)) for n in sorted(numbers))}"
-            for name, numbers in sorted(types.items())
-        )
+        values[name] = _list_values(value)
+    if not any(all(values[name] <= allowed for name, allowed in kernel.items()) for kernel in kernels):
+        spelled = ", ".join(f"{name}={_spell_values(found)}" for name, found in sorted(values.items()))
         yield Misfit(
             MisfitKind.KERNEL,
             detail=f"TensorFlow {registry.version} has no kernel of {node.op} for {spelled}",
         )
+
+
+def _list_values(attr: Any) -> set[int | bytes]:
+    kind = attr.WhichOneof("value")
+    return {*attr.list.type, *attr.list.s} if kind == "list" else {getattr(attr, kind)}
+
+
+def _spell_values(values: Iterable[int | bytes]) -> str:
+    names = [
+        v.decode("utf-8", "replace") if isinstance(v, bytes) else DTYPE_NAMES.get(v, str(v)) for v in values
+    ]
+    return "+".join(sorted(names))

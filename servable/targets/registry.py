@@ -22,6 +22,9 @@ KERNELS_SUFFIX: Final = ".kernels.xz"
 CURRENT_VERSION: Final = "2.21.0"
 
 
+Kernel = Mapping[str, frozenset[int | bytes]]
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """What one runtime knows.
@@ -29,13 +32,13 @@ class Registry:
     Attributes:
         version: Of TensorFlow, such as "1.15.5".
         ops: Op name to its OpDef message.
-        kernels: Op name to the types that each of its CPU kernels takes: attribute name to numbers of enum
-            DataType. An attribute that is not named may have any type.
+        kernels: Op name to what each of its CPU kernels takes: attribute name to numbers of enum DataType,
+            or to other values. An attribute that is not named may have any.
     """
 
     version: str
     ops: Mapping[str, Any]
-    kernels: Mapping[str, tuple[Mapping[str, frozenset[int]], ...]]
+    kernels: Mapping[str, tuple[Kernel, ...]]
 
     def find_attr(self, op: str, name: str) -> Any | None:
         """Gives the definition of an attribute, or None where op or attribute is not known."""
@@ -75,9 +78,10 @@ def list_versions() -> list[str]:
     return sorted(names, key=lambda name: tuple(map(int, name.split("."))))
 
 
-def _index_kernels(kernels: Iterable[Any]) -> dict[str, tuple[Mapping[str, frozenset[int]], ...]]:
-    found: dict[str, list[Mapping[str, frozenset[int]]]] = {}
+def _index_kernels(kernels: Iterable[Any]) -> dict[str, tuple[Kernel, ...]]:
+    found: dict[str, list[Kernel]] = {}
     for kernel in kernels:
-        types = {c.name: frozenset(c.allowed_values.list.type) for c in kernel.constraint}
-        found.setdefault(kernel.op, []).append(types)
+        allowed = {c.name: c.allowed_values.list for c in kernel.constraint}
+        values = {name: frozenset([*v.type, *v.s, *v.i, *v.b]) for name, v in allowed.items()}
+        found.setdefault(kernel.op, []).append(values)
     return {op: tuple(variants) for op, variants in found.items()}

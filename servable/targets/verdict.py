@@ -73,17 +73,15 @@ def _judge_graph(meta_graph: Any, target: Target) -> Iterator[Obstacle]:
     graph_def = meta_graph.graph_def
     functions = {function.signature.name: function for function in graph_def.library.function}
     served_functions = _find_served_functions(meta_graph)
-    runs_at_load = bool(meta_graph.saver_def.restore_op_name or read_start_ops(meta_graph))
     registry = target.registry
     for node in graph_def.node:
         for misfit in find_misfits(node, registry, functions):
-            # The first run finds a kernel for every node of the graph, whether or not it is asked for.
-            yield from _judge_misfit(misfit, node, "", target, is_run=True, runs_at_load=runs_at_load)
+            yield from _judge_misfit(misfit, node, "", target, is_run=True)
     for name, function in functions.items():
         is_run = name in served_functions
         for node in function.node_def:
             for misfit in find_misfits(node, registry, functions):
-                yield from _judge_misfit(misfit, node, name, target, is_run=is_run, runs_at_load=False)
+                yield from _judge_misfit(misfit, node, name, target, is_run=is_run)
 
 
 def _find_served_functions(meta_graph: Any) -> set[str]:
@@ -96,9 +94,11 @@ def _find_served_functions(meta_graph: Any) -> set[str]:
 
 
 def _judge_misfit(
-    misfit: Misfit, node: Any, function: str, target: Target, *, is_run: bool, runs_at_load: bool
+    misfit: Misfit, node: Any, function: str, target: Target, *, is_run: bool
 ) -> Iterator[Obstacle]:
-    at_load = misfit.kind is not MisfitKind.LAYOUT and (misfit.kind is not MisfitKind.KERNEL or runs_at_load)
+    # A loader looks for a kernel for every node of the graph, asked for or not; for one of a function only when
+    # that is called.
+    at_load = not function if misfit.kind is MisfitKind.KERNEL else misfit.kind is not MisfitKind.LAYOUT
     if misfit.kind is MisfitKind.UNKNOWN_ATTR and not target.is_strict:
         if misfit.is_default:
             return  # logged and passed over, and nothing else than what the runtime does anyway

@@ -33,10 +33,9 @@ def _make_node(op, inputs=(), name="n", **attrs):
 def make_meta_graph():
     """Makes a MetaGraphDef of nodes, with one signature from "x:0" to an output."""
 
-    def make(nodes, output, *, functions=None, dtype="float32", restore=""):
+    def make(nodes, output, *, functions=None, dtype="float32"):
         meta_graph = MetaGraphDef()
         meta_graph.graph_def.node.extend([_make_node("Placeholder", name="x", dtype=dtype), *nodes])
-        meta_graph.saver_def.restore_op_name = restore
         for name, body in (functions or {}).items():
             function = meta_graph.graph_def.library.function.add()
             function.signature.name = name

@@ -97,6 +97,21 @@ def test_a_type_without_a_kernel(make_node):
     assert "value_dtype=complex64" in misfit.detail
 
 
+def test_a_layout_without_a_kernel(make_node):
+    # Registered for a CPU with channels last only.
+    last = make_node("DepthToSpace", ["a"], T="float32", block_size=2, data_format=b"NHWC")
+    assert find_misfits(last, NEW) == []
+    first = make_node("DepthToSpace", ["a"], T="float32", block_size=2, data_format=b"NCHW")
+    assert find_kinds(first, NEW) == [(MisfitKind.KERNEL, "")]
+    # Of older ones, only those who have tried know.
+    assert find_kinds(first, OLD) == [(MisfitKind.LAYOUT, "data_format")]
+
+
+def test_a_text_that_its_kernels_name(make_node):
+    node = make_node("GatherNd", ["a", "b"], Tparams="float32", Tindices="int32")
+    assert find_misfits(node, NEW) == []
+
+
 def test_looking_changes_nothing(make_node):
     node = make_node("FusedBatchNormV3", [], T="float32")
     before = node.SerializeToString(deterministic=True)

@@ -49,17 +49,18 @@ def test_an_unknown_attribute(make_node, make_meta_graph, target, value, stages)
     assert [obstacle.at_load for obstacle in obstacles] == stages
 
 
-def test_a_missing_kernel_is_found_by_the_first_run(make_node, make_meta_graph):
+def test_a_missing_kernel_is_found_at_load_or_when_its_function_is_called(make_node, make_meta_graph):
     table = make_node("HashTableV2", key_dtype="string", value_dtype="complex64", name="table")
     relu = make_node("Relu", ["x"], T="float32")
-    # The runtime looks for a kernel for every node of the graph, also for one that nobody asks for.
-    (at_run,) = judge(make_meta_graph([relu, table], "n:0"), "2.7")
-    assert not at_run.at_load
-    restore = make_node("NoOp", name="restore_all")
-    (at_load,) = judge(make_meta_graph([relu, table, restore], "n:0", restore="restore_all"), "2.7")
+    # The loader looks for a kernel for every node of the graph, also for one that nobody asks for.
+    (at_load,) = judge(make_meta_graph([relu, table], "n:0"), "2.7")
     assert at_load.at_load
-    # In a function it only does so once that is called.
+    # Of a function only when somebody calls it.
     assert judge(make_meta_graph([relu], "n:0", functions={"f": [table]}), "2.7") == ()
+    call = make_node("PartitionedCall", ["x"], Tin=["float32"], Tout=["float32"])
+    call.attr["f"].func.name = "f"
+    (at_run,) = judge(make_meta_graph([call], "n:0", functions={"f": [table]}), "2.7")
+    assert (at_run.at_load, at_run.function) == (False, "f")
 
 
 def test_a_type_that_clients_cannot_send(make_node, make_meta_graph):

@@ -10,7 +10,8 @@ from typing import Final
 
 from servable.export.dialects.rules.shapes import INT32, gather
 from servable.export.dialects.site import Site, output
-from servable.targets.layouts import needs_channels_last
+from servable.targets.fitting import MisfitKind, find_misfits
+from servable.targets.layouts import has_channels_first
 
 # Attributes with one number, or two in a row, for each axis.
 _AXIS_ATTRS: Final = ("strides", "ksize", "dilations", "explicit_paddings")
@@ -23,7 +24,7 @@ _NORM_OUTPUTS: Final = {"FusedBatchNorm": 5, "FusedBatchNormV2": 5, "FusedBatchN
 
 def put_channels_last(site: Site) -> list[str] | None:
     """Says an op with channels first as the same op between two Transposes."""
-    if not needs_channels_last(site.node, site.registry.version):
+    if not has_channels_first(site.node) or not _is_refused(site):
         return None
     axes = len(site.read("data_format").s)
     to_last = [0, *range(2, axes), 1]
@@ -44,6 +45,11 @@ def put_channels_last(site: Site) -> list[str] | None:
     node = site.add(site.node.op, inputs, **attrs)
     others = range(1, _NORM_OUTPUTS.get(site.node.op, 1))
     return [_turn(site, node, to_first), *(output(node, number) for number in others)]
+
+
+def _is_refused(site: Site) -> bool:
+    kinds = {misfit.kind for misfit in find_misfits(site.node, site.registry)}
+    return bool(kinds & {MisfitKind.LAYOUT, MisfitKind.KERNEL})
 
 
 def _turn(site: Site, tensor: str, order: list[int]) -> str:

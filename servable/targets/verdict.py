@@ -96,8 +96,8 @@ def _find_served_functions(meta_graph: Any) -> set[str]:
 def _judge_misfit(
     misfit: Misfit, node: Any, function: str, target: Target, *, is_run: bool
 ) -> Iterator[Obstacle]:
-    # A loader looks for a kernel for every node of the graph, asked for or not; for one of a function only when
-    # that is called.
+    # A loader looks for a kernel for every node of the graph, asked for or not; of a function when that is
+    # called.
     at_load = not function if misfit.kind is MisfitKind.KERNEL else misfit.kind is not MisfitKind.LAYOUT
     if misfit.kind is MisfitKind.UNKNOWN_ATTR and not target.is_strict:
         if misfit.is_default:

@@ -45,12 +45,13 @@ def detect_file(path: Path) -> Kind:
             where=str(path),
             advice="copy it again from where it was written",
         )
-    if is_hdf5(path):
-        return _detect_hdf5(path)
     with path.open("rb") as file:
         head = file.read(4)
+    # Before HDF5, whose signature may lie at byte 1024 and so be that of a member.
     if head.startswith(b"PK"):
         return _detect_zip(path)
+    if is_hdf5(path):
+        return _detect_hdf5(path)
     if path.name in MODEL_FILES:
         return Kind.SAVED_MODEL
     if begins_like_graph(path):

@@ -1,5 +1,7 @@
 import os
 import shutil
+import struct
+import zipfile
 
 import pytest
 
@@ -135,3 +137,20 @@ def test_a_folder_with_one_model_file_is_that_file(tmp_path, zoo):
 def test_content_decides_not_the_suffix(tmp_path, zoo):
     shutil.copy(zoo("k2.2.4-bn-a").source, tmp_path / "model.keras")
     assert resolve_source(tmp_path / "model.keras").kind is Kind.KERAS_HDF5
+
+
+def test_an_archive_with_hdf5_at_byte_2048_is_an_archive(tmp_path, zoo):
+    """Where HDF5 looks for its signature, a member that is not packed may begin."""
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(zoo("keras3.15-seq_cnn-a").source) as source, zipfile.ZipFile(path, "w") as archive:
+        for name in ("metadata.json", "config.json"):
+            archive.writestr(zipfile.ZipInfo(name), source.read(name), zipfile.ZIP_DEFLATED)
+        weights = zipfile.ZipInfo("model.weights.h5")
+        header_bytes = 30 + len(weights.filename)
+        gap = 2048 - header_bytes - archive.fp.tell()
+        if gap < 4:
+            pytest.fail("the members before it are too long")
+        weights.extra = struct.pack("<HH", 0xFFFF, gap - 4) + bytes(gap - 4)
+        archive.writestr(weights, source.read("model.weights.h5"))
+    assert path.read_bytes()[2048:2052] == b"\x89HDF"
+    assert resolve_source(path).kind is Kind.KERAS_ARCHIVE

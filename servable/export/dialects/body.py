@@ -24,6 +24,7 @@ class Body:
         nodes: By name, edges spelled as in a graph. A function's arguments are edges without a node.
         added: Names of nodes that were added, in order.
         constants: Constants that were added, by whatever a site tells them apart by.
+        waiting: Names of added nodes that wait for what the node that they replace waits for.
         has_loops: True where loops of TensorFlow 1 give every node a frame that it belongs to.
     """
 
@@ -31,6 +32,7 @@ class Body:
         self.nodes: dict[str, Any] = {node.name: node for node in nodes}
         self.added: list[str] = []
         self.constants: dict[Any, str] = {}
+        self.waiting: set[str] = set()
         self.has_loops = any(node.op in _LOOP_OPS for node in self.nodes.values())
         self._taken = set(self.nodes)
         self._moved: dict[str, list[str]] = {}

@@ -100,7 +100,12 @@ class Site:
         Returns:
             The edge of its first output; `output` gives the others.
         """
-        node = self.body.add(f"{self.node.name}/{op}", op, [*inputs, *self.waits])
+        node = self.body.add(f"{self.node.name}/{op}", op, inputs)
+        if self.waits:
+            # Enough for the first nodes: the others wait for these.
+            if not any(read_edge(text).node in self.body.waiting for text in inputs):
+                node.input.extend(self.waits)
+            self.body.waiting.add(node.name)
         if not inputs:
             self._bind(node)
         # The newest runtime's, since what is added may still have to be replaced.

@@ -67,9 +67,11 @@ class Body:
         """Gives all nodes, with edges that lead to what is there now."""
         for node in self.nodes.values() if self._moved else ():
             inputs = [self._find_edge(read_edge(text)) for text in node.input]
+            waits = [text for text in inputs if text.startswith("^")]
             del node.input[:]
-            # Whoever waited for a replaced node may then name the same one twice.
-            node.input.extend(dict.fromkeys(inputs) if _is_doubled(inputs) else inputs)
+            node.input.extend(inputs[: len(inputs) - len(waits)])
+            # Whoever waited for a replaced node may now name the same one twice.
+            node.input.extend(dict.fromkeys(waits))
         return list(self.nodes.values())
 
     def _find_edge(self, edge: Edge) -> str:
@@ -79,11 +81,6 @@ class Body:
             outputs = self._moved[edge.node]
             edge = Edge(read_edge(outputs[0]).node, None)
         return spell_edge(edge)
-
-
-def _is_doubled(inputs: list[str]) -> bool:
-    waits = [text for text in inputs if text.startswith("^")]
-    return len(waits) > len(set(waits)) and len(waits) == len(inputs)
 
 
 def open_function(function: Any, library: Mapping[str, Any]) -> Body | None:

@@ -33,7 +33,9 @@ def replace_einsum(site: Site) -> list[str] | None:
     dtype = site.read("T").type
     operands = [_Operand(site, edge, term, dtype) for edge, term in zip(site.inputs, terms, strict=True)]
     result = operands[0].keep(wanted) if len(operands) == 1 else _multiply(operands[0], operands[1], wanted)
-    return [result.arrange(wanted).edge]
+    edge = result.arrange(wanted).edge
+    # What hands its input on is a node all the same: others may wait for it.
+    return [edge if edge not in site.inputs else site.add("Identity", [edge], T=dtype)]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from servable.cli_answer import (
     EXIT_USAGE,
     print_json,
 )
-from servable.cli_checking import add_checking_options, inspect_place, write_page
+from servable.cli_checking import add_checking_options, add_report_options, inspect_place, write_files
 from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
     SignatureAction,
@@ -100,6 +100,7 @@ def _build_parser() -> argparse.ArgumentParser:
     convert.add_argument("source", help=_SOURCE_HELP)
     convert.add_argument("out", help="new folder for the SavedModel, such as digits/1 or gs://...")
     add_conversion_options(convert)
+    add_report_options(convert)
     add_limit_options(convert)
     add_policy_options(convert)
     convert.set_defaults(run=_convert)
@@ -170,7 +171,7 @@ def _convert(arguments: argparse.Namespace) -> int:
             report = name_report(report, destination.renamed)
         destination.publish(progress=progress)
         conversion = name_conversion(conversion, source, destination)
-    write_page(arguments, report)
+    write_files(arguments, report)
     if arguments.json:
         print_json(conversion_as_json(conversion, report))
     else:

@@ -1,7 +1,7 @@
 """The front door's way to a report: what `servable check` and `servable prove` have in common.
 
 What passes through: words of a command line come in; a SavedModel is fetched if it lies elsewhere and looked
-at, and the report goes out, as a page too if one was asked for. No TensorFlow here.
+at, and the report goes out, as a page or SARIF too if that was asked for. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -42,14 +42,25 @@ def add_checking_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline", type=read_path_here, metavar="FILE", help="written by convert --baseline-out"
     )
-    parser.add_argument(
-        "--report", type=read_path_here, metavar="FILE.html", help="also write a page to open"
-    )
+    add_report_options(parser)
     add_policy_options(parser)
 
 
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the files that a report can be written to."""
+    parser.add_argument(
+        "--report", type=read_path_here, metavar="FILE.html", help="also write a page to open"
+    )
+    parser.add_argument(
+        "--sarif",
+        type=read_path_here,
+        metavar="FILE",
+        help="also write SARIF 2.1.0, for code hosts",
+    )
+
+
 def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Report:
-    """Looks at the SavedModel that was named, and writes the page that was asked for.
+    """Looks at the SavedModel that was named, and writes the files that were asked for.
 
     Args:
         arguments: With the options of `add_checking_options`.
@@ -79,15 +90,24 @@ def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Repo
             )
         report = inspection(source.path, baseline=baseline, policy=read_policy(arguments), progress=progress)
         report = name_report(report, source.renamed)
-    write_page(arguments, report)
+    write_files(arguments, report)
     return report
 
 
-def write_page(arguments: argparse.Namespace, report: Report | None) -> None:
-    """Writes a report as a page, where the command was given a place for one."""
-    if arguments.report is not None and report is not None:
+def write_files(arguments: argparse.Namespace, report: Report | None) -> None:
+    """Writes a report to the files that the command was given for it."""
+    if report is None:
+        return
+    if arguments.report is not None:
         from servable.report_page import render_page
 
-        page = render_page(report, title=report.subject)
-        # A path may have bytes that are no UTF-8.
-        arguments.report.write_text(page, encoding="utf-8", errors="backslashreplace")
+        _write_text(arguments.report, render_page(report, title=report.subject))
+    if arguments.sarif is not None:
+        from servable.report_sarif import write_sarif
+
+        _write_text(arguments.sarif, write_sarif(report))
+
+
+def _write_text(path: Path, text: str) -> None:
+    # A path that a report names may have bytes that are no UTF-8.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -90,7 +90,6 @@ def add_conversion_options(parser: argparse.ArgumentParser) -> None:
         help="do not run the source; the SavedModel is then not compared with it",
     )
     group.add_argument("--no-check", dest="check", action="store_false", help="write the SavedModel only")
-    group.add_argument("--report", type=read_path_here, metavar="FILE.html", help="also write a page to open")
 
 
 def add_policy_options(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
+
+from servable.errors import SettingsError
+
+# Of `report.schema.json`. Raised when a key goes or changes its meaning, not when one is added.
+SCHEMA_VERSION: Final = 1
 
 
 class Severity(StrEnum):
@@ -91,6 +96,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Turns the report into plain JSON values."""
         return {
+            "schema_version": SCHEMA_VERSION,
             "subject": self.subject,
             "passed": self.passed,
             "summary": self.summarize(),
@@ -110,13 +116,24 @@ class Report:
         }
 
     def to_json(self) -> str:
-        """Writes the report as JSON text with sorted keys."""
+        """Writes the report as JSON text with sorted keys, as `report.schema.json` describes it."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote."""
+        """Reads what `to_json` wrote.
+
+        Raises:
+            SettingsError: A newer version of this library wrote it, in a form that is not known here.
+        """
         data = json.loads(text)
+        if (version := data.get("schema_version", SCHEMA_VERSION)) != SCHEMA_VERSION:
+            raise SettingsError(
+                "This report has another form than this version reads.",
+                expected=f"schema_version {SCHEMA_VERSION}",
+                received=str(version),
+                advice="read it with the version of tfx-servable that wrote it",
+            )
         return cls(
             subject=data["subject"],
             checked=tuple(data["checked"]),

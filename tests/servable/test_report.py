@@ -1,3 +1,8 @@
+import json
+
+import pytest
+
+from servable.errors import SettingsError
 from servable.report import Finding, Report, Severity, Skipped, merge_reports
 
 
@@ -36,3 +41,44 @@ def test_merge_keeps_order_and_facts():
     assert merged.checked == ("a", "b")
     assert merged.facts == {"x": 1, "y": 2}
     assert not merged.passed
+
+
+def test_written_report_keeps_to_its_schema(report_faults):
+    report = Report(
+        "model/1",
+        ("layout",),
+        (Finding("layout", Severity.ERROR, "a link leads out", where="assets/v", advice="copy it"),),
+        (Skipped("batch", "no free batch"),),
+        {"variable_bytes": 12, "worst_differences": {"s": {"y": None}}},
+    )
+    written = json.loads(report.to_json())
+    assert written["schema_version"] == 1
+    assert report_faults(written) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema_version", 2),
+        ("passed", 1),
+        ("findings", [{"check": "ops"}]),
+        ("skipped", [{"check": "ops", "reason": None}]),
+        ("facts", {"variable_bytes": "12"}),
+        ("facts", {"worst_differences": {"s": {"y": "none"}}}),
+    ],
+)
+def test_schema_refuses_another_form(report_faults, key, value):
+    written = Report("m", ("layout",)).to_dict()
+    assert report_faults({**written, key: value})
+
+
+def test_report_of_a_newer_form_is_not_guessed_at():
+    written = Report("m", ("layout",)).to_dict()
+    with pytest.raises(SettingsError, match="schema_version 1"):
+        Report.from_json(json.dumps({**written, "schema_version": 2}))
+
+
+def test_report_of_before_the_schema_is_read():
+    written = Report("m", ("layout",)).to_dict()
+    del written["schema_version"]
+    assert Report.from_json(json.dumps(written)) == Report("m", ("layout",))

@@ -46,6 +46,9 @@ _CLASS_AREAS = frozenset(
 _FUNCTION_AREAS = frozenset(
     ["activations", "backend", "constraints", "initializers", "losses", "metrics", "ops", "regularizers"]
 )
+# Layers that lie among the applications, beside functions that download.
+_CONVNEXT_LAYERS = frozenset({"LayerScale", "StochasticDepth"})
+_CONVNEXT_MODULES = frozenset({"keras.src.applications.convnext", "tf_keras.src.applications.convnext"})
 # Parts of a module path that only say where Keras keeps its sources or its public names.
 _CONTAINERS = frozenset({"src", "api", "_v1", "_v2", "keras", "_tf_keras", "legacy", "__internal__"})
 
@@ -194,8 +197,11 @@ def _find_foreign_reference(entry: dict[str, Any], custom_names: frozenset[str])
         # Keras writes this for every plain function; by name it can only mean one of Keras' or the user's.
         return f"{module}.{name}" if hasattr(builtins, name) and name not in _KERAS_BUILTIN_NAMES else ""
     # Keras joins the two into one public name: "keras" and "utils.get_file" mean what lies in keras.utils.
-    place = f"{module}.{name}".rpartition(".")[0]
-    return "" if _is_part_of_keras(place, is_function) else f"{module}.{name}"
+    place, _, last = f"{module}.{name}".rpartition(".")
+    if _is_part_of_keras(place, is_function):
+        return ""
+    is_known = not is_function and last in _CONVNEXT_LAYERS and place in _CONVNEXT_MODULES
+    return "" if is_known else f"{module}.{name}"
 
 
 def _is_plain_function(entry: dict[str, Any], custom_names: frozenset[str]) -> bool:

@@ -31,6 +31,7 @@ HARMLESS = {
     "Keras 3 layer": {**_layer("Dense"), "module": "keras.layers", "registered_name": None},
     "internal module of Keras 3": {**_layer("Functional"), "module": "keras.src.models.functional"},
     "internal module of tf.keras": {**_layer("Dense"), "module": "tensorflow.python.keras.layers.core"},
+    "layer of an application": {**_layer("LayerScale"), "module": "keras.src.applications.convnext"},
     "plain function by name": {"class_name": "function", "module": "builtins", "config": "relu"},
     "Keras function named like a builtin": {"class_name": "function", "module": "builtins", "config": "sum"},
     "activation of Keras": {"class_name": "function", "module": "keras.activations", "config": "gelu"},
@@ -157,6 +158,16 @@ FOREIGN = {
     "part of Keras that is no layer": {
         "module": "keras.utils",
         "class_name": "OrderedEnqueuer",
+        "config": {},
+    },
+    "function of an application": {
+        "module": "keras.src.applications.convnext",
+        "class_name": "function",
+        "config": "ConvNeXtTiny",
+    },
+    "application that only looks like Keras'": {
+        "module": "keras_evil.src.applications.convnext",
+        "class_name": "LayerScale",
         "config": {},
     },
     "part of Keras, area in the class": {"module": "keras", "class_name": "utils.Progbar", "config": {}},

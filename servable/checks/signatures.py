@@ -7,6 +7,7 @@ each signature's outputs depend on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from servable.checks.context import Check, Context, make_error, make_warning
 from servable.graphs.graph import read_edge
@@ -58,7 +59,8 @@ def _check_signatures(context: Context) -> Report:
     for signature in signatures.values():
         findings += _check_signature(signature, context)
     words = {name: _describe(signature) for name, signature in signatures.items()}
-    return context.make_report(_NAME, findings, {"signatures": words})
+    specs = {name: _specify(signature) for name, signature in signatures.items()}
+    return context.make_report(_NAME, findings, {"signatures": words, "signature_specs": specs})
 
 
 def _check_signature(signature: Signature, context: Context) -> Iterator[Finding]:
@@ -114,6 +116,18 @@ def _find_unfed(signature: Signature, context: Context, where: str) -> Iterator[
 
 def _describe(signature: Signature) -> str:
     return f"{_join(signature.inputs)} -> {_join(signature.outputs)} ({signature.method})"
+
+
+def _specify(signature: Signature) -> dict[str, Any]:
+    """Gives a signature as plain JSON values."""
+    sides = {
+        side: {
+            key: {"dtype": spec.dtype, "shape": None if spec.shape is None else list(spec.shape)}
+            for key, spec in ends.items()
+        }
+        for side, ends in (("inputs", signature.inputs), ("outputs", signature.outputs))
+    }
+    return {"method": signature.method, **sides}
 
 
 def _join(specs: Mapping[str, TensorSpec]) -> str:

@@ -13,23 +13,29 @@ import numpy as np
 
 from servable.checks.comparison import count_not_finite, is_inexact
 from servable.checks.context import Check, Context, describe_error, make_error
+from servable.checks.figures import ValueFigures
 from servable.errors import SourceError
 from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, iter_values
 from servable.report import Finding, Report
 
 _NAME = "weights"
+_MAX_SHOWN = 200
 _ADVICE = "Take an earlier checkpoint, from before the training diverged."
+# How the keys of tf.train.Checkpoint's variables end.
+_OBJECT_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _FLOAT_CONSTANTS: dict[int, Any] = {1: np.float32, 2: np.float64, 19: np.float16}
 
 
 def _check_weights(context: Context) -> Report:
     findings = list(_check_constants(context))
+    variables: list[dict[str, Any]] = []
     if context.has_variables:
-        findings += _check_variables(context)
-    return context.make_report(_NAME, findings)
+        findings += _check_variables(context, variables)
+    largest = sorted(variables, key=lambda variable: -variable["size_bytes"])[:_MAX_SHOWN]
+    return context.make_report(_NAME, findings, {"weights": largest} if largest else {})
 
 
-def _check_variables(context: Context) -> Iterator[Finding]:
+def _check_variables(context: Context, described: list[dict[str, Any]]) -> Iterator[Finding]:
     try:
         bundle = context.bundle
     except SourceError as error:
@@ -41,6 +47,7 @@ def _check_variables(context: Context) -> Iterator[Finding]:
     for key, entry in entries.items():
         nan = inf = position = 0
         first: int | None = None
+        figures = ValueFigures()
         try:
             for values in iter_values(bundle, key):
                 if is_inexact(values.dtype):
@@ -48,6 +55,7 @@ def _check_variables(context: Context) -> Iterator[Finding]:
                     if at and first is None:
                         first = position + at[0]
                     nan, inf = nan + more_nan, inf + more_inf
+                figures.add(values)
                 position += values.size
         except SourceError as error:
             yield make_error(
@@ -57,6 +65,15 @@ def _check_variables(context: Context) -> Iterator[Finding]:
             index = [int(i) for i in np.unravel_index(first, entry.shape)] if entry.shape else []
             message = f"{nan} NaN and {inf} infinite values of {position}, first at {index}"
             yield make_error(_NAME, message, where=f"variable {key}", advice=_ADVICE)
+        described.append(
+            {
+                "name": key.removesuffix(_OBJECT_SUFFIX),
+                "dtype": entry.dtype,
+                "shape": list(entry.shape),
+                "size_bytes": entry.size_bytes,
+                **figures.to_facts(),
+            }
+        )
         done += entry.size_bytes
         if context.progress is not None:
             context.progress(_NAME, done, total)

@@ -58,7 +58,7 @@ def copy_case(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right_models_pass_every_check_with_their_own_runtimes_answers(name):
+def test_right_models_pass_every_check_with_their_own_runtimes_answers(name, report_faults):
     saved_model_dir, baseline = read_case(name)
     policy = CheckPolicy(runtimes=("current",))
     report = check_servable(saved_model_dir, baseline=baseline, policy=policy)
@@ -68,6 +68,9 @@ def test_right_models_pass_every_check_with_their_own_runtimes_answers(name):
     for differences in report.facts["worst_differences"].values():
         assert all(worst < 1e-5 for worst in differences.values())
     assert Report.from_json(report.to_json()) == report
+    assert report_faults(report.to_dict()) == []
+    assert report.facts["signature_specs"].keys() == report.facts["signatures"].keys()
+    assert sum(w["size_bytes"] for w in report.facts["weights"]) == report.facts["variable_bytes"]
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ What passes through: the first request of each signature, made shorter and longe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from servable.checks.context import Check, Context, Visit, make_error, make_warning
-from servable.checks.rows import count_rows, has_free_rows, take_rows
-from servable.report import Finding, Report, Skipped
-from servable.signature import Signature
+from servable.checks.rows import count_rows, has_free_rows
+from servable.report import Finding, Report, Severity, Skipped
+from servable.signature import Signature, TensorSpec
 
 _NAME = "batch"
+_FIXED_ANSWER = "any number of rows may be asked, and the number of rows that are answered is fixed"
 
 
 def _check_batch(context: Context) -> Report:
@@ -21,19 +22,23 @@ def _check_batch(context: Context) -> Report:
     findings: list[Finding] = []
     for name, visit in context.visits.items():
         signature = context.signatures[name]
-        fixed = [f"{key}: {spec}" for key, spec in signature.inputs.items() if not has_free_rows(spec)]
-        if fixed:
-            findings.append(
-                make_warning(
-                    _NAME,
-                    f"the number of rows is fixed: {', '.join(fixed)}",
-                    where=f"signature {name}",
-                    advice="Export again with a free first dimension, so that requests can be batched.",
-                )
-            )
-        if len(fixed) < len(signature.inputs):
+        free = [key for key, spec in signature.inputs.items() if has_free_rows(spec)]
+        findings += _find_fixed(signature, signature.inputs, "the number of rows is fixed")
+        if free:
+            findings += _find_fixed(signature, signature.outputs, _FIXED_ANSWER)
             findings += _try_sizes(signature, visit, context)
     return context.make_report(_NAME, findings)
+
+
+def _find_fixed(signature: Signature, ends: Mapping[str, TensorSpec], what: str) -> Iterator[Finding]:
+    fixed = [f"{key}: {spec}" for key, spec in ends.items() if not has_free_rows(spec)]
+    if fixed:
+        yield make_warning(
+            _NAME,
+            f"{what}: {', '.join(fixed)}",
+            where=f"signature {signature.name}",
+            advice="Export again with a free first dimension, so that requests can be batched.",
+        )
 
 
 def _try_sizes(signature: Signature, visit: Visit, context: Context) -> Iterator[Finding]:
@@ -44,8 +49,10 @@ def _try_sizes(signature: Signature, visit: Visit, context: Context) -> Iterator
             _NAME, "inputs have no number of rows in common: sizes were not tried", where=where
         )
         return
-    for size in context.policy.batch_sizes:
-        result = context.call(signature, take_rows(signature, visit.inputs, [i % total for i in range(size)]))
+    sizes, too_large = context.list_batch_sizes(signature)
+    received: dict[str, dict[int, tuple[int, ...]]] = {}
+    for size in sizes:
+        result = context.call_rows(signature, [i % total for i in range(size)])
         if result.fault is not None:
             message = f"a request of {size} rows fails: {' '.join(result.fault.message.split())}"
             yield make_error(
@@ -56,9 +63,27 @@ def _try_sizes(signature: Signature, visit: Visit, context: Context) -> Iterator
             )
             return
         for key, value in result.outputs.items():
-            if has_free_rows(signature.outputs[key]) and value.shape[:1] != (size,):
-                message = f"{size} rows in, {list(value.shape)} out: a server that batches can't split this"
-                yield make_warning(_NAME, message, where=f"{where}, output {key}")
+            received.setdefault(key, {})[size] = value.shape
+    for key, shapes in received.items():
+        if has_free_rows(signature.outputs[key]):
+            yield from _judge_rows(shapes, f"{where}, output {key}")
+    for size, reason in too_large.items():
+        yield Finding(_NAME, Severity.INFO, f"a request of {size} rows was not tried: {reason}", where)
+
+
+def _judge_rows(shapes: Mapping[int, tuple[int, ...]], where: str) -> Iterator[Finding]:
+    wrong = {size: shape for size, shape in shapes.items() if shape[:1] != (size,)}
+    if not wrong:
+        return
+    shown = "; ".join(f"{size} rows in, {list(shape)} out" for size, shape in wrong.items())
+    message = f"{shown}: a server that batches can't split this"
+    counts = {shape[0] for shape in shapes.values() if shape}
+    if len(shapes) > 1 and len(counts) == 1 and all(shapes.values()):
+        # Declared free, and the same for each request: all rows but these stay without an answer.
+        advice = "Look for a batch size that the graph has as a constant (a tile, a broadcast, a reduction)."
+        yield make_error(_NAME, message, where=where, advice=advice)
+    else:
+        yield make_warning(_NAME, message, where=where)
 
 
 CHECK = Check(_NAME, _check_batch, needs=("serving_load",))

@@ -11,7 +11,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from servable.checks.policy import Tolerance
+from servable.checks.tolerances import Tolerance
 
 _SHOWN_CHARS = 60
 # numpy has no kind of its own for these.

@@ -6,7 +6,8 @@ graph tensor. The first answers, which `serving_load` gets, are what later check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,17 +17,21 @@ from typing import Any
 import numpy as np
 
 from servable.baseline import Baseline
+from servable.checks.moving import move_model
 from servable.checks.policy import CheckPolicy
 from servable.checks.reach import GraphReach
+from servable.checks.rows import count_rows, find_expense, take_rows
 from servable.errors import ServableError
 from servable.formats.checkpoints.bundle import TensorBundle, open_bundle
 from servable.graphs.graph import VARIABLE_OPS, iterate_all_nodes
 from servable.graphs.saved_model_parts import SERVE_TAG, find_model_file, read_model_file
 from servable.model import Progress
 from servable.report import Finding, Report, Severity
-from servable.runtime.outcome import Call, CallResult
+from servable.runtime.outcome import Call, CallResult, Fault
 from servable.runtime.session import Session, open_session
 from servable.signature import RESERVED_SIGNATURES, Signature, SignatureRequest, read_signature
+
+_KEPT_BYTES = 32 << 20  # of a single answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,13 @@ class Visit:
         inputs: Arrays as fed.
         outputs: Arrays as returned.
         invented: True when the inputs were made up.
+        elapsed_s: Time of the run.
     """
 
     inputs: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
     invented: bool
+    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Context:
         baseline: The source framework's own answers, if there are any.
         policy: What is tolerated.
         progress: Told how many bytes are done.
+        previous: The SavedModel that this one is to replace, if there is one.
         visits: First answer of each signature that could be run; filled by `serving_load`.
     """
 
@@ -82,15 +90,18 @@ class Context:
         policy: CheckPolicy,
         progress: Progress | None,
         stack: ExitStack,
+        previous: Path | None = None,
     ) -> None:
         self.saved_model_dir = saved_model_dir
         self.requests = requests
         self.baseline = baseline
         self.policy = policy
         self.progress = progress
+        self.previous = previous
         self.visits: dict[str, Visit] = {}
         self._stack = stack
         self._session: Session | None = None
+        self._answers: dict[tuple[str, tuple[int, ...]], CallResult] = {}
 
     @property
     def model_path(self) -> Path:
@@ -141,17 +152,28 @@ class Context:
         """
         return open_bundle(self.saved_model_dir / "variables" / "variables")
 
+    @cached_property
+    def moved(self) -> tuple[Path, str]:
+        """Where the model is run from, and how it came there."""
+        return move_model(self.saved_model_dir, self._stack)
+
     @property
     def session(self) -> Session:
-        """The model in the runtime; loaded on first use, ended with the suite.
+        """The model in the runtime, from a moved copy; loaded on first use, ended with the suite.
 
         Raises:
             CheckError: TensorFlow's C++ library is not there.
         """
         if self._session is None:
             limits = self.policy.make_limits()
-            self._session = self._stack.enter_context(open_session(self.saved_model_dir, limits=limits))
+            self._session = self._stack.enter_context(open_session(self.moved[0], limits=limits))
         return self._session
+
+    @property
+    def load_fault(self) -> Fault | None:
+        """Why the model did not load, with the name of its own folder."""
+        fault = self.session.load_fault
+        return None if fault is None else self._name_own_folder(fault)
 
     def call(self, signature: Signature, inputs: Mapping[str, np.ndarray]) -> CallResult:
         """Calls a signature in the runtime.
@@ -163,7 +185,43 @@ class Context:
         Returns:
             The outputs by serving key, or the fault.
         """
-        return call_signature(self.session, signature, inputs)
+        result = call_signature(self.session, signature, inputs)
+        if result.fault is None:
+            return result
+        return dataclasses.replace(result, fault=self._name_own_folder(result.fault))
+
+    def call_rows(self, signature: Signature, rows: Sequence[int]) -> CallResult:
+        """Calls a signature with chosen rows of its first request; what was asked before is not asked again.
+
+        Args:
+            signature: One that has a visit.
+            rows: Positions in that request, each as often as wanted.
+        """
+        key = signature.name, tuple(rows)
+        if key in self._answers:
+            return self._answers[key]
+        result = self.call(signature, take_rows(signature, self.visits[signature.name].inputs, rows))
+        if sum(array.nbytes for array in result.outputs.values()) <= _KEPT_BYTES:
+            self._answers[key] = result
+        return result
+
+    def list_batch_sizes(self, signature: Signature) -> tuple[list[int], dict[int, str]]:
+        """Gives the sizes of the policy that are tried, and why each other one would be too expensive.
+
+        Args:
+            signature: One that has a visit.
+        """
+        visit = self.visits[signature.name]
+        total = count_rows(signature, visit.inputs) or 1
+        reasons = {
+            size: find_expense(visit.inputs, visit.outputs, visit.elapsed_s, size / total)
+            for size in self.policy.batch_sizes
+        }
+        return [size for size in reasons if not reasons[size]], {s: r for s, r in reasons.items() if r}
+
+    def _name_own_folder(self, fault: Fault) -> Fault:
+        message = fault.message.replace(str(self.moved[0]), str(self.saved_model_dir))
+        return dataclasses.replace(fault, message=message)
 
     def make_report(
         self, check: str, findings: list[Finding], facts: Mapping[str, Any] | None = None

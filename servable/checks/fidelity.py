@@ -5,12 +5,17 @@ What passes through: the baseline's outputs and the candidate's, compared elemen
 
 from __future__ import annotations
 
+from typing import Any
+
 from servable.baseline import Sample
 from servable.checks.comparison import compare_arrays, count_not_finite
 from servable.checks.context import Check, Context, Visit, make_error
-from servable.report import Finding, Report, Skipped
+from servable.checks.figures import compare_in_figures
+from servable.report import Finding, Report, Severity, Skipped
 
 _NAME = "fidelity"
+# A report stays small however many outputs a model has; the checks themselves look at all of them.
+_MAX_FIGURES = 24
 
 
 def _check_fidelity(context: Context) -> Report:
@@ -19,6 +24,7 @@ def _check_fidelity(context: Context) -> Report:
         return Report(str(context.saved_model_dir), skipped=(Skipped(_NAME, reason),))
     findings: list[Finding] = []
     worst: dict[str, dict[str, float | None]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, sample in context.baseline.samples.items():
         visit = context.visits.get(name)
         if visit is None:
@@ -34,7 +40,26 @@ def _check_fidelity(context: Context) -> Report:
         found, differences = _compare(name, sample, visit, context)
         findings += found
         worst[name] = differences
-    return context.make_report(_NAME, findings, {"worst_differences": worst})
+        if (room := _MAX_FIGURES - sum(map(len, figures.values()))) > 0:
+            figures[name] = _describe_in_figures(name, visit, context, room)
+    unknown = [name for name in context.visits if name not in context.baseline.samples]
+    if unknown:
+        message = "there is no baseline of these signatures, so that their answers were compared with nothing"
+        findings.append(Finding(_NAME, Severity.INFO, message, f"signatures {', '.join(unknown)}"))
+    facts = {"worst_differences": worst, "comparisons": {name: own for name, own in figures.items() if own}}
+    return context.make_report(_NAME, findings, facts)
+
+
+def _describe_in_figures(name: str, visit: Visit, context: Context, room: int) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    wanted = context.baseline.samples[name].outputs if context.baseline else {}
+    for key in [key for key in wanted if key in visit.outputs][:room]:
+        expected = wanted[key]
+        tolerance = context.policy.find_tolerance(expected.dtype.name, signature=name, output=key)
+        figure = compare_in_figures(expected, visit.outputs[key], atol=tolerance.atol, rtol=tolerance.rtol)
+        if figure is not None:
+            figures[key] = figure
+    return figures
 
 
 def _compare(
@@ -53,7 +78,7 @@ def _compare(
             findings.append(make_error(_NAME, f"the output is missing: found {found}", where=where))
             continue
         received = visit.outputs[key]
-        tolerance = context.policy.find_tolerance(expected.dtype.name)
+        tolerance = context.policy.find_tolerance(expected.dtype.name, signature=name, output=key)
         difference = compare_arrays(expected, received, tolerance)
         differences[key] = difference.worst
         if difference.message:
@@ -66,6 +91,10 @@ def _compare(
                     "own inference; raise the tolerance in the policy only if the difference is rounding.",
                 )
             )
+    unknown = [key for key in visit.outputs if key not in sample.outputs]
+    if unknown and sample.outputs:
+        message = f"the baseline has no values of {', '.join(unknown)}, which were compared with nothing"
+        findings.append(Finding(_NAME, Severity.INFO, message, f"signature {name}"))
     return findings, differences
 
 

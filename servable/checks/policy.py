@@ -12,11 +12,23 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
 
+from servable.checks.budgets import find_budget_faults, read_budget
+from servable.checks.plain_values import (
+    read_flag,
+    read_list,
+    read_names,
+    read_number,
+    read_text,
+    read_whole_number,
+)
+from servable.checks.tolerances import DEFAULT_TOLERANCES, EXACT, Tolerance, find_faults, read_tolerances
 from servable.errors import SettingsError
 from servable.report import Severity
 from servable.runtime.installed import is_version
 from servable.runtime.outcome import Limits
 from servable.targets.catalog import CURRENT, find_target
+
+__all__ = ["CHECK_NAMES", "INDISPENSABLE", "CheckPolicy", "Tolerance"]
 
 # In the order in which they are made.
 CHECK_NAMES = (
@@ -31,6 +43,8 @@ CHECK_NAMES = (
     "fidelity",
     "inference_mode",
     "batch",
+    "cost",
+    "robustness",
     "runtimes",
 )
 # Without these two there is no graph that others could look at: neither can be left out, nor what it says be
@@ -39,35 +53,12 @@ INDISPENSABLE = frozenset({"layout", "tags"})
 
 
 @dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far a value may be off: at most ``atol + rtol * abs(expected)``."""
-
-    atol: float
-    rtol: float
-
-
-# Some ten units in the last place of a sum of a few hundred terms, per type. Types that are not here
-# (integers, bool, string) are compared exactly.
-DEFAULT_TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
-    {
-        "float64": Tolerance(1e-6, 1e-6),
-        "float32": Tolerance(1e-4, 1e-4),
-        "float16": Tolerance(1e-2, 1e-2),
-        "bfloat16": Tolerance(5e-2, 5e-2),
-        "float8_e4m3fn": Tolerance(0.25, 0.25),
-        "float8_e5m2": Tolerance(0.5, 0.5),
-        "complex64": Tolerance(1e-4, 1e-4),
-        "complex128": Tolerance(1e-6, 1e-6),
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
 class CheckPolicy:
     """What the checks tolerate.
 
     Attributes:
         tolerances: By dtype of the output; a dtype that is not named has its default.
+        output_tolerances: By output, "KEY" or "SIGNATURE/KEY", in place of its dtype's.
         severities: Check name to the severity that its warnings and errors get instead of their own.
             Lowering "ops" also lets the runtime run a graph that reads files or runs code.
         switched_off: Checks that are not made.
@@ -75,7 +66,11 @@ class CheckPolicy:
         load_time_s: Time limit for loading the model in the runtime.
         run_time_s: Time limit for each request.
         memory_bytes: Of the runtime's process; None for the machine's memory.
-        batch_sizes: Rows of the requests that the batch check makes.
+        batch_sizes: Rows of the requests that the checks of rows make; a size that would be too expensive
+            for the model is left out, and that is said.
+        version_folder: Whether the folder is meant to be a version that a server picks up, so that its own
+            name has to be a number.
+        budget: What the model may cost, by the names of `servable.checks.budgets`.
         target: The runtime that is to serve the model, as in `servable.targets.catalog`.
         runtimes: Versions of TensorFlow in whose own runtime the model is run, such as "1.15.5", "1.15" for
             the newest installed of these, or "current". That of the target is taken too where it is
@@ -87,13 +82,16 @@ class CheckPolicy:
     """
 
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
+    output_tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     severities: Mapping[str, Severity] = field(default_factory=dict)
     switched_off: frozenset[str] = frozenset()
     allowed_ops: frozenset[str] = frozenset()
     load_time_s: float = 300.0
     run_time_s: float = 60.0
     memory_bytes: int | None = None
-    batch_sizes: tuple[int, ...] = (1, 2, 3, 7)
+    batch_sizes: tuple[int, ...] = (1, 2, 3, 7, 64)
+    version_folder: bool = False
+    budget: Mapping[str, float] = field(default_factory=dict)
     target: str = CURRENT
     runtimes: tuple[str, ...] = ()
 
@@ -103,11 +101,8 @@ class CheckPolicy:
             f"switched_off: {name} is always made" for name in sorted(self.switched_off & INDISPENSABLE)
         ]
         faults += [f"severities: no check {name!r}" for name in sorted({*self.severities} - {*CHECK_NAMES})]
-        for dtype, tolerance in self.tolerances.items():
-            if dtype not in DEFAULT_TOLERANCES:
-                faults.append(f"tolerances: {dtype!r} is compared exactly, or is no dtype")
-            elif not (tolerance.atol >= 0 and tolerance.rtol >= 0):
-                faults.append(f"tolerances: {dtype} must not be negative")
+        faults += find_faults(self.tolerances, self.output_tolerances)
+        faults += find_budget_faults(self.budget)
         for name in ("load_time_s", "run_time_s", "memory_bytes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -124,8 +119,8 @@ class CheckPolicy:
 
         Args:
             settings: Keys as the attributes; `tolerances` as ``{float32: {atol: 1e-4, rtol: 1e-4}}``,
-                `severities` as ``{weights: warning}``, `switched_off`, `allowed_ops`, `batch_sizes` and
-                `runtimes` as lists. A key that is missing has its default.
+                `severities` as ``{weights: warning}``, `budget` as ``{load_time_s: 5}``, `switched_off`,
+                `allowed_ops`, `batch_sizes` and `runtimes` as lists. A key that is missing has its default.
 
         Raises:
             SettingsError: Keys are not known or values are of the wrong type; all faults at once.
@@ -141,10 +136,18 @@ class CheckPolicy:
         _raise_faults(faults, expected="keys " + ", ".join(sorted(known)))
         return cls(**values)
 
-    def find_tolerance(self, dtype: str) -> Tolerance:
-        """Gives the tolerance of a dtype; nothing is tolerated where values are exact."""
-        exact = Tolerance(0.0, 0.0)
-        return self.tolerances.get(dtype) or DEFAULT_TOLERANCES.get(dtype, exact)
+    def find_tolerance(self, dtype: str, *, signature: str = "", output: str = "") -> Tolerance:
+        """Gives the tolerance of an output, else of its dtype; nothing is tolerated where values are exact.
+
+        Args:
+            dtype: TensorFlow's name of the type.
+            signature: Whose output it is.
+            output: Its serving key; "" for what holds for the dtype.
+        """
+        for name in (f"{signature}/{output}", output):
+            if output and name in self.output_tolerances:
+                return self.output_tolerances[name]
+        return self.tolerances.get(dtype) or DEFAULT_TOLERANCES.get(dtype, EXACT)
 
     def make_limits(self) -> Limits:
         """Says it in the runtime's words."""
@@ -172,60 +175,24 @@ def _find_target_fault(name: str) -> list[str]:
     return []
 
 
-def _read_tolerances(value: Any) -> dict[str, Tolerance]:
-    tolerances = {}
-    for dtype, given in value.items():
-        if set(given) != {"atol", "rtol"}:
-            raise ValueError(f"{dtype} takes atol and rtol, has {', '.join(map(str, given)) or 'nothing'}")
-        tolerances[str(dtype)] = Tolerance(_read_number(given["atol"]), _read_number(given["rtol"]))
-    return tolerances
-
-
 def _read_severities(value: Any) -> dict[str, Severity]:
     return {str(name): Severity(severity) for name, severity in value.items()}
 
 
-def _read_number(value: Any) -> float:
-    # YAML 1.1 reads 1e-4 as text.
-    if isinstance(value, bool):
-        raise TypeError(f"must be a number, is {value}")
-    return float(value)
-
-
-def _read_whole_number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"must be a whole number, is {value!r}")
-    return value
-
-
-def _read_text(value: Any) -> str:
-    # YAML reads 2.7 as a number, and 1.10 as the same one as 1.1.
-    if not isinstance(value, str):
-        raise TypeError(f"must be a text, in quotes, is {value!r}")
-    return value
-
-
-def _read_names(value: Any) -> frozenset[str]:
-    return frozenset(str(name) for name in _read_list(value))
-
-
-def _read_list(value: Any) -> Any:
-    if isinstance(value, str):
-        raise TypeError(f"must be a list of names, is {value!r}")
-    return value
-
-
 _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
-        "tolerances": _read_tolerances,
+        "tolerances": read_tolerances,
+        "output_tolerances": read_tolerances,
         "severities": _read_severities,
-        "switched_off": _read_names,
-        "allowed_ops": _read_names,
-        "load_time_s": _read_number,
-        "run_time_s": _read_number,
-        "memory_bytes": lambda value: None if value is None else _read_whole_number(value),
-        "batch_sizes": lambda value: tuple(_read_whole_number(size) for size in value),
-        "target": _read_text,
-        "runtimes": lambda value: tuple(_read_text(version) for version in _read_list(value)),
+        "switched_off": read_names,
+        "allowed_ops": read_names,
+        "load_time_s": read_number,
+        "run_time_s": read_number,
+        "memory_bytes": lambda value: None if value is None else read_whole_number(value),
+        "batch_sizes": lambda value: tuple(read_whole_number(size) for size in value),
+        "version_folder": read_flag,
+        "budget": read_budget,
+        "target": read_text,
+        "runtimes": lambda value: tuple(read_text(version) for version in read_list(value)),
     }
 )

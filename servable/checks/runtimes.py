@@ -183,9 +183,8 @@ def _compare(
             proof.findings.append(make_error(_NAME, message, where=where))
             proof.differing.append(f"{name}/{key}")
             continue
-        difference = compare_arrays(
-            expected, outputs[key], context.policy.find_tolerance(expected.dtype.name)
-        )
+        tolerance = context.policy.find_tolerance(expected.dtype.name, signature=name, output=key)
+        difference = compare_arrays(expected, outputs[key], tolerance)
         worst[key] = difference.worst
         if difference.message:
             proof.differing.append(f"{name}/{key}")

@@ -22,8 +22,10 @@ _NAME = "serving_load"
 def _check_serving_load(context: Context) -> Report:
     session = context.session
     facts: dict[str, object] = {"runtime": f"tensorflow {session.runtime_version} (C++ loader)"}
-    if session.load_fault is not None:
-        message = f"the model does not load: {describe_fault(session.load_fault)}"
+    facts["loaded_from"] = str(context.moved[1])
+    fault = context.load_fault
+    if fault is not None:
+        message = f"the model does not load: {describe_fault(fault)}"
         return context.make_report(_NAME, [make_error(_NAME, message, where=str(context.saved_model_dir))])
     findings: list[Finding] = []
     run_times_s = {}
@@ -44,7 +46,7 @@ def _check_serving_load(context: Context) -> Report:
             for f in _judge(result.outputs[key], key, spec, where)
         ]
         findings += faulty
-        context.visits[signature.name] = Visit(inputs, result.outputs, invented)
+        context.visits[signature.name] = Visit(inputs, result.outputs, invented, result.elapsed_s)
     facts |= {
         "load_time_s": round(session.load_time_s, 3),
         "first_run_times_s": run_times_s,

@@ -14,10 +14,12 @@ from pathlib import Path
 from servable.baseline import Baseline
 from servable.checks import (
     batch,
+    cost,
     fidelity,
     inference_mode,
     layout,
     ops,
+    robustness,
     runtimes,
     serving_load,
     tags,
@@ -46,9 +48,11 @@ CHECKS: tuple[Check, ...] = (
     fidelity.CHECK,
     inference_mode.CHECK,
     batch.CHECK,
+    cost.CHECK,
+    robustness.CHECK,
     runtimes.CHECK,
 )
-_RUNS_THE_MODEL = frozenset({"fidelity", "inference_mode", "batch"})
+_RUNS_THE_MODEL = frozenset({"fidelity", "inference_mode", "batch", "cost", "robustness"})
 
 
 def check_servable(
@@ -56,6 +60,7 @@ def check_servable(
     *,
     signatures: Sequence[SignatureRequest] = (),
     baseline: Baseline | None = None,
+    previous: Path | None = None,
     policy: CheckPolicy | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -65,6 +70,8 @@ def check_servable(
         saved_model_dir: The folder with `saved_model.pb`. Nothing in it is changed.
         signatures: What was asked for; each must be there.
         baseline: Inputs and the source framework's own outputs, by signature name and serving key.
+        previous: The SavedModel that this one is to replace, such as the latest that was blessed; its cost is
+            measured beside this one's, in the same minute.
         policy: Tolerances, limits, severities; `CheckPolicy()` by default.
         progress: Told how many bytes of variables are done.
 
@@ -83,6 +90,7 @@ def check_servable(
         saved_model_dir,
         requests=tuple(signatures),
         baseline=baseline,
+        previous=previous,
         policy=policy or CheckPolicy(),
         progress=progress,
     )
@@ -94,6 +102,7 @@ def make_checks(
     *,
     requests: tuple[SignatureRequest, ...] = (),
     baseline: Baseline | None,
+    previous: Path | None = None,
     policy: CheckPolicy,
     progress: Progress | None,
 ) -> Report:
@@ -104,6 +113,7 @@ def make_checks(
         saved_model_dir: The folder with `saved_model.pb`.
         requests: Signatures that must be there.
         baseline: Inputs and the source framework's own outputs.
+        previous: The SavedModel that this one is to replace.
         policy: What is tolerated.
         progress: Told how many bytes of variables are done.
 
@@ -120,6 +130,7 @@ def make_checks(
             policy=policy,
             progress=progress,
             stack=stack,
+            previous=previous,
         )
         for check in checks:
             if not check.is_asked(policy):

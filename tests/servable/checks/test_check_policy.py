@@ -1,7 +1,8 @@
 import pytest
 
-from servable.checks.policy import CHECK_NAMES, CheckPolicy, Tolerance
+from servable.checks.policy import CHECK_NAMES, CheckPolicy
 from servable.checks.suite import CHECKS
+from servable.checks.tolerances import Tolerance
 from servable.errors import SettingsError
 from servable.report import Severity
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from servable.checks.comparison import compare_arrays, count_not_finite
-from servable.checks.policy import Tolerance
+from servable.checks.tolerances import Tolerance
 
 EXACT = Tolerance(0.0, 0.0)
 LOOSE = Tolerance(1e-4, 1e-4)

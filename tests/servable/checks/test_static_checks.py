@@ -11,7 +11,7 @@ from servable.report import Severity
 from servable.signature import SignatureRequest
 
 # Nodes made by hand lack most of their attributes, which the target would refuse.
-LEFT_OUT = frozenset({"target", "serving_load", "fidelity", "inference_mode", "batch"})
+LEFT_OUT = frozenset({"target", "serving_load", "fidelity", "inference_mode", "batch", "cost", "robustness"})
 POLICY = CheckPolicy(switched_off=LEFT_OUT)
 
 

@@ -22,7 +22,13 @@ from servable.cli_answer import (
     EXIT_USAGE,
     print_json,
 )
-from servable.cli_checking import add_checking_options, add_report_options, inspect_place, write_files
+from servable.cli_checking import (
+    add_checking_options,
+    add_page_facts,
+    add_report_options,
+    inspect_place,
+    write_files,
+)
 from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
     SignatureAction,
@@ -168,6 +174,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         report = None
         if arguments.check:
             report = check_conversion(conversion, policy=policy, progress=progress)
+            report = add_page_facts(arguments, report, conversion.saved_model_dir)
             report = name_report(report, destination.renamed)
         destination.publish(progress=progress)
         conversion = name_conversion(conversion, source, destination)

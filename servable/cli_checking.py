@@ -89,9 +89,18 @@ def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Repo
                 advice="name the folder itself, such as digits/1",
             )
         report = inspection(source.path, baseline=baseline, policy=read_policy(arguments), progress=progress)
-        report = name_report(report, source.renamed)
+        report = name_report(add_page_facts(arguments, report, source.path), source.renamed)
     write_files(arguments, report)
     return report
+
+
+def add_page_facts(arguments: argparse.Namespace, report: Report, saved_model_dir: Path) -> Report:
+    """Adds what only a page shows, where one was asked for: it takes a second or two."""
+    if arguments.report is None:
+        return report
+    from servable.checks.compatibility import add_compatibility
+
+    return add_compatibility(report, saved_model_dir)
 
 
 def write_files(arguments: argparse.Namespace, report: Report | None) -> None:

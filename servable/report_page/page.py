@@ -1,22 +1,30 @@
 """A report as one self-contained HTML page, for people.
 
 What passes through: a `Report` comes in, HTML text goes out. Every text of a report may be chosen by
-whoever made the model, so that nothing in it is taken as markup. No TensorFlow here.
+whoever made the model, so that nothing in it is taken as markup, runs backwards or hides. No TensorFlow here.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from servable.plain_text import make_plain
 from servable.report import Finding, Report, Severity
+from servable.report_page.charts import HEIGHT, WIDTH
+from servable.report_page.sections import make_sections
+from servable.report_page.units import name_fact, show_value
+from servable.report_words import describe_check
 
-_TEMPLATE = "report_page.html.jinja"
+_TEMPLATE = "page.html.jinja"
 _RANKS = (Severity.INFO, Severity.WARNING, Severity.ERROR)
-_BYTE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+# What a pipeline knows of where a model comes from; shown by itself.
+_LINEAGE = "lineage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class _Row:
 
 
 def render_page(report: Report, *, title: str) -> str:
-    """Renders a report as a page that needs no other file.
+    """Renders a report as a page that needs no other file, and no JavaScript.
 
     Args:
         report: Of any origin; its texts are escaped.
@@ -40,21 +48,52 @@ def render_page(report: Report, *, title: str) -> str:
     """
     environment = Environment(
         # Not by the template's name: the page is HTML whatever the file is called.
-        loader=PackageLoader("servable", "."),
+        loader=PackageLoader("servable.report_page", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_show_plainly,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    verdict, _, reason = report.summarize().partition(": ")
+    sections, shown = make_sections(report.facts)
+    lineage = report.facts.get(_LINEAGE)
+    others = {key: value for key, value in report.facts.items() if key not in {*shown, _LINEAGE}}
     return environment.get_template(_TEMPLATE).render(
         title=title,
         subject=report.subject,
         passed=report.passed,
-        summary=report.summarize(),
+        verdict=verdict,
+        reason=reason,
+        counts=_count(report),
         rows=_make_rows(report),
         findings=sorted(report.findings, key=lambda f: -_RANKS.index(f.severity)),
-        facts=_flatten(report.facts),
+        sections=sections,
+        lineage=_flatten(lineage) if isinstance(lineage, Mapping) else [],
+        facts=_flatten(others),
+        width=WIDTH,
+        height=HEIGHT,
     )
+
+
+def _show_plainly(value: Any) -> Any:
+    return (
+        make_plain(value, keep_lines=True)
+        if isinstance(value, str) and not isinstance(value, Markup)
+        else value
+    )
+
+
+def _count(report: Report) -> list[tuple[str, int, str]]:
+    """Gives a style, a number and its name for each of the figures below the verdict."""
+    found = Counter(finding.severity for finding in report.findings)
+    passed = sum(row.outcome == "passed" for row in _make_rows(report))
+    return [
+        ("passed", passed, "passed"),
+        ("failed", found[Severity.ERROR], "errors"),
+        ("warning", found[Severity.WARNING], "warnings"),
+        ("skipped", len(report.skipped), "skipped"),
+    ]
 
 
 def _make_rows(report: Report) -> list[_Row]:
@@ -65,7 +104,7 @@ def _make_rows(report: Report) -> list[_Row]:
 def _make_row(check: str, findings: list[Finding]) -> _Row:
     worst = max(findings, key=lambda f: _RANKS.index(f.severity), default=None)
     if worst is None:
-        return _Row(check, "passed", "")
+        return _Row(check, "passed", describe_check(check))
     outcome = {Severity.ERROR: "failed", Severity.WARNING: "warning", Severity.INFO: "passed"}[worst.severity]
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     return _Row(check, outcome, worst.message + more)
@@ -79,31 +118,11 @@ def _flatten(facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple
         if isinstance(value, Mapping):
             lines += _flatten(value, here)
         else:
-            # Only the library's own names have units; below them are names that the model's maker chose.
-            lines.append((" / ".join((_name(here[0]), *here[1:])), _show(here[0], value)))
+            # The model's maker chose names below the library's own; only of the latter is a unit read.
+            name = here[-1] if here[0] in _OWN_NAMES else here[0]
+            lines.append((" / ".join((name_fact(here[0]), *here[1:])), show_value(name, value)))
     return lines
 
 
-def _name(key: str) -> str:
-    for unit in ("_bytes", "_s"):
-        key = key.removesuffix(unit)
-    return key.replace("_", " ")
-
-
-def _show(key: str, value: Any) -> str:
-    if value is None:
-        return "not a number"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if key.endswith("_bytes"):
-        return _show_bytes(value)
-    if key.endswith("_s"):
-        return f"{value:.3g} s"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-
-
-def _show_bytes(value: float) -> str:
-    unit = 0
-    while value >= 1000 and unit < len(_BYTE_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.3g} {_BYTE_UNITS[unit]}"
+# Facts whose inner names are the library's own, too.
+_OWN_NAMES = frozenset({"cost", _LINEAGE})

@@ -5,13 +5,15 @@ What passes through: the baseline's outputs and the candidate's, compared elemen
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from servable.baseline import Sample
 from servable.checks.comparison import compare_arrays, count_not_finite
-from servable.checks.context import Check, Context, Visit, make_error
+from servable.checks.context import Check, Context, Visit, make_error, make_warning
 from servable.checks.figures import compare_in_figures
-from servable.report import Finding, Report, Severity, Skipped
+from servable.report import Finding, Report, Skipped
+from servable.signature import Signature
 
 _NAME = "fidelity"
 # A report stays small however many outputs a model has; the checks themselves look at all of them.
@@ -42,10 +44,7 @@ def _check_fidelity(context: Context) -> Report:
         worst[name] = differences
         if (room := _MAX_FIGURES - sum(map(len, figures.values()))) > 0:
             figures[name] = _describe_in_figures(name, visit, context, room)
-    unknown = [name for name in context.visits if name not in context.baseline.samples]
-    if unknown:
-        message = "there is no baseline of these signatures, so that their answers were compared with nothing"
-        findings.append(Finding(_NAME, Severity.INFO, message, f"signatures {', '.join(unknown)}"))
+    findings += _find_uncompared(context, worst)
     facts = {"worst_differences": worst, "comparisons": {name: own for name, own in figures.items() if own}}
     return context.make_report(_NAME, findings, facts)
 
@@ -60,6 +59,24 @@ def _describe_in_figures(name: str, visit: Visit, context: Context, room: int) -
         if figure is not None:
             figures[key] = figure
     return figures
+
+
+def _find_uncompared(context: Context, compared: Collection[str]) -> Iterator[Finding]:
+    # A default signature often is another name for the one that was asked for.
+    known = {_list_tensors(context.signatures[name]) for name in compared}
+    unknown = [name for name in context.visits if _list_tensors(context.signatures[name]) not in known]
+    if unknown and compared:
+        yield make_warning(
+            _NAME,
+            "there is no baseline of these signatures: their answers were compared with nothing",
+            where=f"signatures {', '.join(unknown)}",
+            advice="Write the baseline with all signatures that clients call, or leave the others out.",
+        )
+
+
+def _list_tensors(signature: Signature) -> tuple[frozenset[str], frozenset[str]]:
+    inputs, outputs = signature.inputs.values(), signature.outputs.values()
+    return frozenset(spec.tensor for spec in inputs), frozenset(spec.tensor for spec in outputs)
 
 
 def _compare(
@@ -93,8 +110,8 @@ def _compare(
             )
     unknown = [key for key in visit.outputs if key not in sample.outputs]
     if unknown and sample.outputs:
-        message = f"the baseline has no values of {', '.join(unknown)}, which were compared with nothing"
-        findings.append(Finding(_NAME, Severity.INFO, message, f"signature {name}"))
+        message = f"the baseline has no values of {', '.join(unknown)}: they were compared with nothing"
+        findings.append(make_warning(_NAME, message, where=f"signature {name}"))
     return findings, differences
 
 

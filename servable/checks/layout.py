@@ -1,4 +1,4 @@
-"""Check `layout`: are the files there, readable, and all inside the folder?
+"""Check `layout`: are the files there, readable, all inside the folder, and none too many?
 
 What passes through: a folder that nobody has looked at yet. Nothing in it is followed or opened before it is
 known to be a plain file.
@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from servable.checks.context import Check, Context, describe_error, make_error, make_warning
+from servable.checks.folder_names import check_version, find_unread_files
 from servable.errors import SourceError
 from servable.graphs.saved_model_parts import MODEL_FILE, MODEL_FILES, read_assets
-from servable.report import Finding, Report
+from servable.report import Finding, Report, Severity
 
 _NAME = "layout"
 
@@ -34,8 +35,12 @@ def _check_layout(context: Context) -> Report:
                 advice="Name the folder that holds saved_model.pb itself, such as MODEL/1.",
             )
         )
+    if context.policy.version_folder:
+        findings += check_version(_NAME, root)
     facts = {}
-    if not findings:  # only now is it safe to open anything
+    if not any(
+        finding.severity is Severity.ERROR for finding in findings
+    ):  # only now is it safe to open anything
         try:
             graphs = context.saved_model.meta_graphs
         except SourceError as error:
@@ -44,6 +49,7 @@ def _check_layout(context: Context) -> Report:
             if not graphs:
                 findings.append(make_error(_NAME, "the file holds no graph", where=str(context.model_path)))
             findings += [f for graph in graphs for f in _check_assets(root, graph)]
+            findings += find_unread_files(_NAME, root, graphs)
             facts["saved_model_bytes"] = sum(path.stat().st_size for path in _walk(root) if path.is_file())
     return context.make_report(_NAME, findings, facts)
 
@@ -63,6 +69,13 @@ def _find_foreign_files(root: Path) -> Iterator[Finding]:
                 yield make_error(
                     _NAME,
                     "a symbolic link leads out of the folder",
+                    where=where,
+                    advice="Copy the file itself into the SavedModel.",
+                )
+            elif path.readlink().is_absolute():
+                yield make_error(
+                    _NAME,
+                    "a symbolic link names this folder by its absolute path, so that a copy leads back here",
                     where=where,
                     advice="Copy the file itself into the SavedModel.",
                 )

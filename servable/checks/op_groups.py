@@ -81,6 +81,30 @@ INPUT_PIPELINE_OPS = frozenset(
     }
 )
 
+# data_flow_ops.cc: queues themselves.
+QUEUES = frozenset(
+    {
+        "FIFOQueue",
+        "FIFOQueueV2",
+        "PaddingFIFOQueue",
+        "PaddingFIFOQueueV2",
+        "PriorityQueue",
+        "PriorityQueueV2",
+        "RandomShuffleQueue",
+        "RandomShuffleQueueV2",
+    }
+)
+# nn_ops.cc, functional_ops.cc: gradients whose names do not end like one. The gradient by the input of a
+# convolution is not here: it is what a transposed convolution computes.
+GRADIENT_OPS = frozenset(
+    {
+        "Conv2DBackpropFilter",
+        "Conv3DBackpropFilter",
+        "Conv3DBackpropFilterV2",
+        "DepthwiseConv2dNativeBackpropFilter",
+        "SymbolicGradient",
+    }
+)
 # random_ops.cc, stateful_random_ops.cc: draw anew in each run.
 RANDOM_OPS = frozenset(
     {

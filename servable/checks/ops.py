@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from servable.checks import op_groups
+from servable.checks import leftovers, op_groups
 from servable.checks.context import Check, Context, make_error, make_warning
 from servable.checks.reach import INIT_PURPOSE, RESTORE_PURPOSE, GraphReach, PlacedNode
 from servable.graphs.graph import read_const_strings
@@ -38,6 +38,9 @@ def _check_ops(context: Context) -> Report:
             if placed.node.device and not _LOCAL_CPU.fullmatch(placed.node.device):
                 devices[placed.node.device] += 1
         findings += _check_devices(devices)
+        findings += leftovers.find_served_gradients(_NAME, reach)
+        findings += leftovers.find_paths(_NAME, reach, context.saved_model_dir)
+        findings += leftovers.find_leftovers(_NAME, reach, graph.saver_def.save_tensor_name)
     facts = {"nodes": counts.total(), "op_types": len(counts), "functions": functions}
     return context.make_report(_NAME, findings, facts)
 
@@ -57,14 +60,14 @@ def _check_node(
     elif deed:
         yield _judge(placed, deed, purposes)
     elif requests and op in op_groups.INPUT_PIPELINE_OPS:
-        yield make_warning(
+        yield make_error(
             _NAME,
             f"{op} hands the trainer's data to signature {_join(requests)}, not the request's",
             where=placed.where,
             advice="Name the tensor behind the input pipeline as the input.",
         )
     elif requests and op.startswith(op_groups.OPTIMIZER_PREFIXES):
-        yield make_warning(
+        yield make_error(
             _NAME, f"{op} trains the model at each request of signature {_join(requests)}", where=placed.where
         )
     elif requests and op in op_groups.ASSIGNING_OPS:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from servable.baseline import FREE_SIZE, invent_inputs
+from servable.baseline import FREE_SIZE, Sample, invent_inputs
 from servable.checks.context import Context, make_error, make_warning
 from servable.report import Finding
 from servable.runtime.outcome import Fault, FaultKind
@@ -38,9 +38,12 @@ def choose_inputs(
         Arrays by serving key, or None with a finding that says why; and whether they are made up.
     """
     where = f"signature {signature.name}"
-    sample = context.baseline.samples.get(signature.name) if context.baseline else None
+    sample = _find_sample(signature, context)
     if sample is not None and context.baseline is not None:
         if set(sample.inputs) == set(signature.inputs):
+            if misfits := _find_misfits(sample.inputs, signature):
+                message = f"the baseline's inputs are not as declared: {'; '.join(misfits)}"
+                return None, False, [make_error(check, message, where=where)]
             return sample.inputs, context.baseline.invented, []
         received = ", ".join(sorted(sample.inputs)) or "none"
         expected = ", ".join(sorted(signature.inputs)) or "none"
@@ -81,6 +84,32 @@ def judge_fault(fault: Fault, where: str, check: str, *, invented: bool, runtime
 def describe_fault(fault: Fault) -> str:
     """Says a fault in one line."""
     return f"{fault.kind.value}: {' '.join(fault.message.split())}"
+
+
+def _find_sample(signature: Signature, context: Context) -> Sample | None:
+    """Finds the baseline's sample, else that of a signature with the same inputs under another name."""
+    samples = context.baseline.samples if context.baseline else {}
+    if signature.name in samples:
+        return samples[signature.name]
+    aliases = (
+        samples[name]
+        for name, own in context.signatures.items()
+        if name in samples and own.inputs == signature.inputs
+    )
+    return next(aliases, None)
+
+
+def _find_misfits(inputs: Mapping[str, np.ndarray], signature: Signature) -> list[str]:
+    """Names inputs of another type or rank than declared; a server refuses such requests by itself."""
+    misfits = []
+    for key, value in inputs.items():
+        spec = signature.inputs[key]
+        dtype = "string" if value.dtype.kind in "OSU" else value.dtype.name
+        if dtype != spec.dtype and not spec.dtype.startswith("q"):
+            misfits.append(f"{key}: declared {spec.dtype}, received {dtype}")
+        elif spec.shape is not None and len(spec.shape) != value.ndim:
+            misfits.append(f"{key}: declared {spec}, received {list(value.shape)}")
+    return misfits
 
 
 def _find_obstacle(spec: TensorSpec) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from servable.checks.context import Check, Context, make_error, make_warning
+from servable.checks.signature_ends import check_ends
 from servable.graphs.graph import read_edge
 from servable.report import Finding, Report
 from servable.signature import (
@@ -82,6 +83,7 @@ def _check_signature(signature: Signature, context: Context) -> Iterator[Finding
                 yield make_error(_NAME, f"the graph has no tensor {spec.tensor!r}", where=at)
             elif spec.dtype in ("resource", "variant"):
                 yield make_error(_NAME, f"a {spec.dtype} has no values that a client could send", where=at)
+    yield from check_ends(_NAME, signature, context.reach.nodes)
     yield from _check_method_keys(signature, where)
     yield from _find_unfed(signature, context, where)
 

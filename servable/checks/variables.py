@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from servable.checks.context import Check, Context, describe_error, make_error
+from servable.checks.context import Check, Context, describe_error, make_error, make_warning
 from servable.checks.reach import RESTORE_PURPOSE
 from servable.errors import SourceError
 from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, check_extents
@@ -16,6 +16,7 @@ from servable.graphs.graph import read_const_strings
 from servable.report import Finding, Report
 
 _NAME = "variables"
+_MAX_SHOWN = 3
 _ADVICE = "Export again: the copy is incomplete, or from another export."
 
 
@@ -60,7 +61,17 @@ def _find_missing(context: Context) -> Iterator[Finding]:
             where=f"saver restore op {context.meta_graph.saver_def.restore_op_name!r}",
             advice="Export again with a saver.",
         )
-    for name in sorted(asked - set(context.bundle.entries)):
+    sizes = {key: entry.size_bytes for key, entry in context.bundle.entries.items()}
+    unused = sorted(set(sizes) - asked - {OBJECT_GRAPH_KEY})
+    if asked and unused:
+        size_bytes = sum(sizes[name] for name in unused)
+        yield make_warning(
+            _NAME,
+            f"the files hold {len(unused)} tensors ({size_bytes} bytes) that the graph never restores",
+            where=", ".join(unused[:_MAX_SHOWN]) + (" ..." if len(unused) > _MAX_SHOWN else ""),
+            advice="Export without what only training needs, such as an optimizer's slots.",
+        )
+    for name in sorted(asked - set(sizes)):
         yield make_error(
             _NAME, "a variable that the graph restores is not in the files", where=name, advice=_ADVICE
         )

@@ -1,4 +1,4 @@
-"""Check `weights`: are all values readable, undamaged and finite?
+"""Check `weights`: are all values readable, undamaged, finite, and something that was trained?
 
 What passes through: every value of every variable, a chunk at a time, so that memory stays the same however
 large the model is; and constants of the graph, where the weights of a frozen model lie.
@@ -6,20 +6,23 @@ large the model is; and constants of the graph, where the weights of a frozen mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from servable.checks.comparison import count_not_finite, is_inexact
-from servable.checks.context import Check, Context, describe_error, make_error
+from servable.checks.context import Check, Context, describe_error, make_error, make_warning
 from servable.checks.figures import ValueFigures
+from servable.checks.tolerances import DEFAULT_TOLERANCES
 from servable.errors import SourceError
-from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, iter_values
+from servable.formats.checkpoints.bundle import OBJECT_GRAPH_KEY, BundleEntry, iter_values
 from servable.report import Finding, Report
 
 _NAME = "weights"
 _MAX_SHOWN = 200
+_LEAST_VALUES = 16
 _ADVICE = "Take an earlier checkpoint, from before the training diverged."
 # How the keys of tf.train.Checkpoint's variables end.
 _OBJECT_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -65,6 +68,7 @@ def _check_variables(context: Context, described: list[dict[str, Any]]) -> Itera
             index = [int(i) for i in np.unravel_index(first, entry.shape)] if entry.shape else []
             message = f"{nan} NaN and {inf} infinite values of {position}, first at {index}"
             yield make_error(_NAME, message, where=f"variable {key}", advice=_ADVICE)
+        yield from _judge_spread(key, entry, figures.to_facts())
         described.append(
             {
                 "name": key.removesuffix(_OBJECT_SUFFIX),
@@ -77,6 +81,18 @@ def _check_variables(context: Context, described: list[dict[str, Any]]) -> Itera
         done += entry.size_bytes
         if context.progress is not None:
             context.progress(_NAME, done, total)
+
+
+def _judge_spread(key: str, entry: BundleEntry, facts: Mapping[str, float | None]) -> Iterator[Finding]:
+    # Biases and scales rightly start as zeros and ones; no matrix of weights does, and none ends so.
+    is_matrix = len(entry.shape) > 1 and math.prod(entry.shape) >= _LEAST_VALUES
+    value = facts.get("min")
+    if value == 0 and "bias" in key.lower():
+        return  # that of a GRU has two rows
+    if is_matrix and value is not None and value == facts["max"] and entry.dtype in DEFAULT_TOLERANCES:
+        message = f"all {math.prod(entry.shape)} values are {value:g}: training has never touched them"
+        advice = "Look whether the checkpoint was restored into this variable before the export."
+        yield make_warning(_NAME, message, where=f"variable {key}", advice=advice)
 
 
 def _check_constants(context: Context) -> Iterator[Finding]:

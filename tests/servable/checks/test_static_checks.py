@@ -13,6 +13,7 @@ from servable.signature import SignatureRequest
 # Nodes made by hand lack most of their attributes, which the target would refuse.
 LEFT_OUT = frozenset({"target", "serving_load", "fidelity", "inference_mode", "batch", "cost", "robustness"})
 POLICY = CheckPolicy(switched_off=LEFT_OUT)
+ASKED = {check.name for check in CHECKS if check.is_asked(CheckPolicy())}
 
 
 def make_model(*, tags=("serve",)):
@@ -84,7 +85,7 @@ def test_folder_that_is_not_there(tmp_path):
     report = check_servable(tmp_path / "nowhere")
     assert report.checked == ("layout",)
     assert not report.passed
-    assert len(report.skipped) == len(CHECKS) - 2  # nobody asked for other runtimes
+    assert {skip.check for skip in report.skipped} == ASKED - {"layout"}
 
 
 def test_folder_without_a_model(tmp_path):
@@ -130,6 +131,50 @@ def test_asset_that_the_pusher_would_leave_out(inspect, tmp_path):
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "vocab_saved_model.pb.txt").write_text("a\n")
     assert "Pusher" in find(inspect(make_model()), "layout")[0]
+
+
+def test_link_that_names_the_folder_by_its_absolute_path(inspect, tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "a").write_text("a")
+    (tmp_path / "assets" / "b").symlink_to(tmp_path / "assets" / "a")
+    assert "absolute path" in find(inspect(make_model()), "layout")[0]
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "assets/old_words.txt", "variables/variables.data-00000-of-00001", "train.py"]
+)
+def test_files_that_no_loader_reads(inspect, tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("12345")
+    (text,) = find(inspect(make_model()), "layout", Severity.WARNING)
+    assert text.startswith("1 files (5 bytes)")
+    assert name in text
+
+
+@pytest.mark.parametrize(
+    "name", ["keras_metadata.pb", "fingerprint.pb", "assets.extra/tf_serving_warmup_requests"]
+)
+def test_files_that_some_loader_reads(inspect, tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("x")
+    assert inspect(make_model()).findings == ()
+
+
+def test_both_forms_of_the_graph_are_one_too_many(inspect, tmp_path):
+    (tmp_path / "saved_model.pbtxt").write_text(str(make_model()))
+    assert "read only the first" in find(inspect(make_model()), "layout", Severity.WARNING)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_version"), [("1", True), ("007", True), ("v1", False), ("1.0", False), ("9" * 20, False)]
+)
+def test_name_of_a_version(tmp_path, name, is_version):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "saved_model.pb").write_bytes(make_model().SerializeToString())
+    policy = CheckPolicy(switched_off=LEFT_OUT, version_folder=True)
+    report = check_servable(tmp_path / name, policy=policy)
+    assert bool(find(report, "layout", Severity.WARNING)) is not is_version
+    assert check_servable(tmp_path / name, policy=POLICY).findings == ()
 
 
 # tags
@@ -196,6 +241,38 @@ def test_signature_that_no_client_can_call(inspect, inputs, outputs, options, wo
     model = make_model()
     add_signature(model.meta_graphs[0], "wrong", inputs, outputs, **options)
     assert any(words in text and "signature wrong" in text for text in find(inspect(model), "signatures"))
+
+
+def declare(graph, dtype, *shape):
+    graph.graph_def.node[0].attr["dtype"].type = dtype
+    for size in shape:
+        graph.graph_def.node[0].attr["shape"].shape.dim.add(size=size)
+
+
+def test_type_that_the_graph_does_not_have(inspect):
+    model = make_model()
+    declare(model.meta_graphs[0], 2)
+    assert "type: declared float32, the graph has float64" in find(inspect(model), "signatures")[0]
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((-1,), True), ((4,), True), ((), True), ((-1, 3), False)])
+def test_shape_that_the_graph_does_not_have(inspect, shape, fits):
+    model = make_model()
+    declare(model.meta_graphs[0], 1, *shape)
+    assert (not find(inspect(model), "signatures")) is fits
+
+
+def test_two_inputs_that_feed_one_tensor(inspect):
+    model = make_model()
+    add_signature(model.meta_graphs[0], "twice", {"a": "x:0", "b": "x"}, {"y": "y:0"})
+    assert "the inputs a, b all feed 'x:0'" in find(inspect(model), "signatures")[0]
+
+
+@pytest.mark.parametrize(("key", "severity"), [("", Severity.ERROR), (" x", Severity.WARNING)])
+def test_keys_that_do_not_travel(inspect, key, severity):
+    model = make_model()
+    add_signature(model.meta_graphs[0], "other", {key: "x:0"}, {"y": "y:0"})
+    assert len(find(inspect(model), "signatures", severity)) == 1
 
 
 def test_placeholder_that_no_input_feeds(inspect):
@@ -328,14 +405,101 @@ def test_devices_of_the_trainer(inspect, device, foreign):
     assert any(device in text for text in find(report, "ops", Severity.WARNING)) is foreign
 
 
-@pytest.mark.parametrize("op", ["ResourceApplyAdam", "AssignAdd", "IteratorGetNext", "QueueDequeueManyV2"])
-def test_training_on_the_path_of_a_signature_is_a_warning(inspect, op):
+@pytest.mark.parametrize("op", ["ResourceApplyAdam", "IteratorGetNext", "QueueDequeueManyV2"])
+def test_training_on_the_path_of_a_signature_is_an_error_and_a_warning_elsewhere(inspect, op):
     model = make_model()
     graph = model.meta_graphs[0]
     add_node(graph, "leftover", op, "x")
-    assert not inspect(model).findings
+    (text,) = find(inspect(model), "ops", Severity.WARNING)
+    assert "which no server runs @ node leftover" in text
     graph.graph_def.node[1].input.append("^leftover")
-    assert op in find(inspect(model), "ops", Severity.WARNING)[0]
+    report = inspect(model)
+    assert op in find(report, "ops")[0]
+    assert not find(report, "ops", Severity.WARNING)
+
+
+def test_changing_a_variable_at_each_request_is_a_warning(inspect):
+    model = make_model()
+    graph = model.meta_graphs[0]
+    add_node(graph, "count", "AssignAdd", "x")
+    assert not inspect(model).findings
+    graph.graph_def.node[1].input.append("^count")
+    assert "AssignAdd changes a variable" in find(inspect(model), "ops", Severity.WARNING)[0]
+
+
+def test_leftovers_in_a_function_that_nobody_calls_are_information(inspect):
+    model = make_model()
+    add_node(add_function(model.meta_graphs[0], "backward", "a"), "g", "ReluGrad", "a", "a")
+    report = inspect(model)
+    assert not find(report, "ops", Severity.WARNING)
+    assert "1 nodes of gradients" in find(report, "ops", Severity.INFO)[0]
+
+
+@pytest.mark.parametrize("op", ["TanhGrad", "Conv2DBackpropFilter", "FusedBatchNormGradV3"])
+def test_gradients_at_each_request_are_a_warning(inspect, op):
+    model = make_model()
+    graph = model.meta_graphs[0]
+    add_node(graph, "g", op, "x")
+    graph.graph_def.node[1].input.append("^g")
+    assert f"{op} computes gradients at each request" in find(inspect(model), "ops", Severity.WARNING)[0]
+
+
+def test_the_gradient_that_a_transposed_convolution_computes_is_none(inspect):
+    model = make_model()
+    model.meta_graphs[0].graph_def.node[1].op = "Conv2DBackpropInput"
+    assert inspect(model).findings == ()
+
+
+def test_savers_beside_the_loaders_own_are_information(inspect):
+    model = make_model()
+    graph = model.meta_graphs[0]
+    for name in ("save", "save_1"):
+        add_node(graph, name, "SaveV2", "x")
+    graph.saver_def.save_tensor_name = "save:0"
+    (text,) = find(inspect(model), "ops", Severity.INFO)
+    assert "1 nodes of other savers" in text
+    assert "node save_1" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "suspicious"),
+    [
+        ("/home/ann/data/words.txt", True),
+        ("C:\\models\\words.txt", True),
+        ("gs://bucket/words.txt", True),
+        ("file:///data/x", True),
+        ("/", False),
+        ("a/b", False),
+        ("and/or", False),
+        ("/n", False),
+        ("see /home/ann for more", False),
+        ("http://example.org", False),
+    ],
+)
+def test_paths_of_the_trainers_machine(inspect, text, suspicious):
+    model = make_model()
+    graph = model.meta_graphs[0]
+    add_text(graph, "path", text)
+    assert not inspect(model).findings  # nothing uses it
+    graph.graph_def.node[1].input.append("^path")
+    found = find(inspect(model), "ops", Severity.WARNING)
+    assert bool(found) is suspicious
+
+
+def test_a_list_of_words_is_not_searched_for_paths(inspect):
+    model = make_model()
+    graph = model.meta_graphs[0]
+    add_text(graph, "words", *(f"/home/{i}" for i in range(17)))
+    graph.graph_def.node[1].input.append("^words")
+    assert not inspect(model).findings
+
+
+def test_text_that_leads_back_to_the_folder_itself(inspect, tmp_path):
+    model = make_model()
+    add_text(model.meta_graphs[0], "path", f"{tmp_path}/assets/words.txt")
+    assert "leads back to this very folder" in find(inspect(model), "ops")[0]
+    model.meta_graphs[0].graph_def.node[2].attr["value"].tensor.string_val[0] = f"{tmp_path}2/x".encode()
+    assert not find(inspect(model), "ops")
 
 
 # variables and weights
@@ -386,7 +550,7 @@ def test_every_check_is_in_the_report_exactly_once(inspect):
     report = inspect(make_model(tags=("train",)), policy=CheckPolicy())
     names = [*report.checked, *(s.check for s in report.skipped)]
     assert sorted(names) == sorted(set(names))
-    assert {*names} == {check.name for check in CHECKS} - {"runtimes"}  # nobody asked for other runtimes
+    assert {*names} == ASKED
 
 
 def test_the_checks_never_import_tensorflow(tmp_path):

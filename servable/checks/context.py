@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from servable.runtime.session import Session, open_session
 from servable.signature import RESERVED_SIGNATURES, Signature, SignatureRequest, read_signature
 
 _KEPT_BYTES = 32 << 20  # of a single answer
+
+if TYPE_CHECKING:
+    from servable.checks.example_plan import ExamplesSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Context:
         policy: What is tolerated.
         progress: Told how many bytes are done.
         previous: The SavedModel that this one is to replace, if there is one.
+        examples: Labelled rows, if there are any.
+        stack: What is opened for a check and ends with the suite.
         visits: First answer of each signature that could be run; filled by `serving_load`.
     """
 
@@ -91,6 +96,7 @@ class Context:
         progress: Progress | None,
         stack: ExitStack,
         previous: Path | None = None,
+        examples: ExamplesSource | None = None,
     ) -> None:
         self.saved_model_dir = saved_model_dir
         self.requests = requests
@@ -98,8 +104,9 @@ class Context:
         self.policy = policy
         self.progress = progress
         self.previous = previous
+        self.examples = examples
+        self.stack = stack
         self.visits: dict[str, Visit] = {}
-        self._stack = stack
         self._session: Session | None = None
         self._answers: dict[tuple[str, tuple[int, ...]], CallResult] = {}
 
@@ -155,7 +162,7 @@ class Context:
     @cached_property
     def moved(self) -> tuple[Path, str]:
         """Where the model is run from, and how it came there."""
-        return move_model(self.saved_model_dir, self._stack)
+        return move_model(self.saved_model_dir, self.stack)
 
     @property
     def session(self) -> Session:
@@ -166,7 +173,7 @@ class Context:
         """
         if self._session is None:
             limits = self.policy.make_limits()
-            self._session = self._stack.enter_context(open_session(self.moved[0], limits=limits))
+            self._session = self.stack.enter_context(open_session(self.moved[0], limits=limits))
         return self._session
 
     @property

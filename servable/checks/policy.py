@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from servable.checks.budgets import find_budget_faults, read_budget
+from servable.checks.metrics_policy import MetricsPolicy
 from servable.checks.plain_values import (
     read_flag,
     read_list,
@@ -46,6 +47,7 @@ CHECK_NAMES = (
     "cost",
     "robustness",
     "runtimes",
+    "metrics",
 )
 # Without these two there is no graph that others could look at: neither can be left out, nor what it says be
 # lowered.
@@ -71,6 +73,7 @@ class CheckPolicy:
         version_folder: Whether the folder is meant to be a version that a server picks up, so that its own
             name has to be a number.
         budget: What the model may cost, by the names of `servable.checks.budgets`.
+        metrics: What is measured on labelled examples; None measures nothing.
         target: The runtime that is to serve the model, as in `servable.targets.catalog`.
         runtimes: Versions of TensorFlow in whose own runtime the model is run, such as "1.15.5", "1.15" for
             the newest installed of these, or "current". That of the target is taken too where it is
@@ -92,6 +95,7 @@ class CheckPolicy:
     batch_sizes: tuple[int, ...] = (1, 2, 3, 7, 64)
     version_folder: bool = False
     budget: Mapping[str, float] = field(default_factory=dict)
+    metrics: MetricsPolicy | None = None
     target: str = CURRENT
     runtimes: tuple[str, ...] = ()
 
@@ -192,6 +196,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "batch_sizes": lambda value: tuple(read_whole_number(size) for size in value),
         "version_folder": read_flag,
         "budget": read_budget,
+        "metrics": lambda value: None if value is None else MetricsPolicy.from_dict(value),
         "target": read_text,
         "runtimes": lambda value: tuple(read_text(version) for version in read_list(value)),
     }

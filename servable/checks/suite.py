@@ -18,6 +18,7 @@ from servable.checks import (
     fidelity,
     inference_mode,
     layout,
+    metrics,
     ops,
     robustness,
     runtimes,
@@ -31,6 +32,7 @@ from servable.checks import (
     signatures as signatures_check,
 )
 from servable.checks.context import Check, Context
+from servable.checks.example_plan import ExamplesSource
 from servable.checks.policy import INDISPENSABLE, CheckPolicy
 from servable.model import Progress
 from servable.report import Finding, Report, Severity, Skipped, merge_reports
@@ -51,6 +53,7 @@ CHECKS: tuple[Check, ...] = (
     cost.CHECK,
     robustness.CHECK,
     runtimes.CHECK,
+    metrics.CHECK,
 )
 _RUNS_THE_MODEL = frozenset({"fidelity", "inference_mode", "batch", "cost", "robustness"})
 
@@ -61,6 +64,7 @@ def check_servable(
     signatures: Sequence[SignatureRequest] = (),
     baseline: Baseline | None = None,
     previous: Path | None = None,
+    examples: ExamplesSource | None = None,
     policy: CheckPolicy | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -71,7 +75,9 @@ def check_servable(
         signatures: What was asked for; each must be there.
         baseline: Inputs and the source framework's own outputs, by signature name and serving key.
         previous: The SavedModel that this one is to replace, such as the latest that was blessed; its cost is
-            measured beside this one's, in the same minute.
+            measured beside this one's, in the same minute, and so are its metrics.
+        examples: Labelled rows for check `metrics`, such as `servable.checks.metrics.ExampleFiles`; the
+            policy says what is measured.
         policy: Tolerances, limits, severities; `CheckPolicy()` by default.
         progress: Told how many bytes of variables are done.
 
@@ -91,6 +97,7 @@ def check_servable(
         requests=tuple(signatures),
         baseline=baseline,
         previous=previous,
+        examples=examples,
         policy=policy or CheckPolicy(),
         progress=progress,
     )
@@ -103,6 +110,7 @@ def make_checks(
     requests: tuple[SignatureRequest, ...] = (),
     baseline: Baseline | None,
     previous: Path | None = None,
+    examples: ExamplesSource | None = None,
     policy: CheckPolicy,
     progress: Progress | None,
 ) -> Report:
@@ -114,6 +122,7 @@ def make_checks(
         requests: Signatures that must be there.
         baseline: Inputs and the source framework's own outputs.
         previous: The SavedModel that this one is to replace.
+        examples: Labelled rows.
         policy: What is tolerated.
         progress: Told how many bytes of variables are done.
 
@@ -131,6 +140,7 @@ def make_checks(
             progress=progress,
             stack=stack,
             previous=previous,
+            examples=examples,
         )
         for check in checks:
             if not check.is_asked(policy):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from servable.errors import ExportError
 from servable.export.dialects.body import Body, close_function, open_function
-from servable.export.dialects.rules import RULES
+from servable.export.dialects.rules import find_rules
 from servable.export.dialects.site import Site
 from servable.graphs.graph import normalize_tensor
 from servable.report import Finding, Severity
@@ -133,19 +133,18 @@ def _rewrite(body: Body, registry: Registry, functions: Mapping[str, Any]) -> Co
 
 def _replace(name: str, body: Body, registry: Registry, functions: Mapping[str, Any]) -> bool:
     """Has a rule replace a node, and what the rule adds in turn; all of it, or nothing."""
-    node = body.nodes[name]
-    if node.op not in RULES:
-        return False
     before = len(body.added)
-    outputs = RULES[node.op](Site(node, body, registry))
-    new = body.added[before:]
-    if outputs is not None:
-        _fit_nodes((body.nodes[n] for n in new), registry, functions)
-        misfits = [n for n in new if find_misfits(body.nodes[n], registry, functions)]
-        if all(_replace(n, body, registry, functions) for n in misfits):
-            body.replace(name, outputs)
-            return True
-    body.withdraw(body.added[before:])
+    for rule in find_rules(body.nodes[name].op):
+        outputs = rule(Site(body.nodes[name], body, registry))
+        new = body.added[before:]
+        if outputs is not None:
+            _fit_nodes((body.nodes[n] for n in new), registry, functions)
+            misfits = [n for n in new if find_misfits(body.nodes[n], registry, functions)]
+            if all(_replace(n, body, registry, functions) for n in misfits):
+                body.replace(name, outputs)
+                return True
+        body.withdraw(body.added[before:])
+        del body.added[before:]
     return False
 
 

@@ -46,10 +46,6 @@ class Site:
         """Edges of the nodes that it waits for."""
         return [text for text in self.node.input if text.startswith("^")]
 
-    def knows(self, *ops: str) -> bool:
-        """Says whether the runtime has all of these ops."""
-        return all(op in self.registry.ops for op in ops)
-
     def read(self, attr: str) -> Any:
         """Gives an attribute of the node as its AttrValue, or the newest runtime's default."""
         return read_attr(self.node, load_registry(CURRENT_VERSION).ops[self.node.op], attr)
@@ -112,7 +108,7 @@ class Site:
         definition = load_registry(CURRENT_VERSION).ops.get(op) or self.registry.ops[op]
         kinds = {attr.name: attr.type for attr in definition.attr}
         for name, value in attrs.items():
-            _set_attr(node.attr[name], kinds[name], value)
+            _set_attr(node.attr[name], kinds.get(name, "none"), value)
         return str(node.name)
 
     def add_const(self, values: Any, dtype: str) -> str:

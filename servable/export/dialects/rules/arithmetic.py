@@ -57,6 +57,20 @@ def replace_top_k(site: Site) -> list[str] | None:
     return [values, cast(site, f"{values}:1", INT32, site.read("index_type").type)]
 
 
+def replace_one_hot(site: Site) -> list[str] | None:
+    """Says OneHot of int8 as OneHot of int32."""
+    numbers, *others = site.inputs
+    attrs = {name: site.read(name) for name in ("axis", "T")}
+    return [
+        site.add("OneHot", [cast(site, numbers, site.read("TI").type, INT32), *others], TI=INT32, **attrs)
+    ]
+
+
+def replace_quantizing(site: Site) -> list[str] | None:
+    """Says QuantizeAndDequantizeV4 as V2, of which only the gradient is another."""
+    return [site.add("QuantizeAndDequantizeV2", site.inputs, **site.node.attr)]
+
+
 def replace_segment_ids(site: Site) -> list[str] | None:
     """Says sums of segments of sparse rows with int32 for both rows and segments."""
     attrs = {attr.name for attr in site.registry.ops[site.node.op].attr} & {"T", "Tnumsegments"}

@@ -58,13 +58,12 @@ def _gather(
         places, places_type = cast(site, places, places_type, INT32), INT32
     if batch == 0:
         return [gather(site, values, places, dtype, places_type=places_type, axis=axis)]
-    if batch < 0:
-        return None  # counted from the end of places that may have any rank
-
     shape, place_shape = read_shape(site, values, dtype), read_shape(site, places, places_type)
     after = None if axis == -1 else axis + 1
-    lead = cut(site, shape, None, batch)
-    middle = cut(site, shape, batch, axis)
+    lead = cut(site, place_shape, None, batch)
+    # A negative number of dimensions counts from the end of the places' own.
+    begin = batch if batch > 0 else read_shape(site, lead, INT32)
+    middle = cut(site, shape, begin, axis)
     width = cut(site, shape, axis, after)
     rest = cut(site, shape, after, None) if after is not None else site.add_const([], "int32")
     wanted = cut(site, place_shape, batch, None)

@@ -12,8 +12,6 @@ from servable.signature import DTYPE_NUMBERS
 
 def replace_select(site: Site) -> list[str] | None:
     """Says SelectV2 as Select of stretched inputs."""
-    if not site.knows("Select", "BroadcastTo", "BroadcastArgs"):
-        return None
     dtype = site.read("T").type
     types = [DTYPE_NUMBERS["bool"], dtype, dtype]
     return [site.add("Select", stretch_to_common_shape(site, site.inputs, types), T=dtype)]

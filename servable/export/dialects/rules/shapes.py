@@ -14,6 +14,23 @@ INT32 = DTYPE_NUMBERS["int32"]
 INT64 = DTYPE_NUMBERS["int64"]
 STRING = DTYPE_NUMBERS["string"]
 
+# What Tile repeats in the oldest runtimes, whose registries do not tell.
+_TILED = frozenset(
+    {
+        "bool",
+        "complex128",
+        "complex64",
+        "float16",
+        "float32",
+        "float64",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "uint8",
+    }
+)
+
 
 def read_shape(site: Site, tensor: str, dtype: int, *, out_type: int = INT32) -> str:
     """Adds the shape of a tensor: int32 [rank]."""
@@ -35,7 +52,18 @@ def stretch_to_common_shape(site: Site, tensors: Sequence[str], dtypes: Sequence
 
 def stretch(site: Site, tensor: str, shape: str, dtype: int, *, shape_type: int = INT32) -> str:
     """Adds a tensor in a larger shape, its sizes of 1 repeated."""
-    return site.add("BroadcastTo", [tensor, shape], T=dtype, Tidx=shape_type)
+    if DTYPE_NAMES[dtype] not in _TILED:
+        return site.add("BroadcastTo", [tensor, shape], T=dtype, Tidx=shape_type)
+    # BroadcastTo of TensorFlow 1.12 ends at five dimensions, Tile at seven.
+    own = read_shape(site, tensor, dtype, out_type=shape_type)
+    lacking = [read_shape(site, vector, shape_type) for vector in (shape, own)]
+    one = site.add_const(1, DTYPE_NAMES[shape_type])
+    lead = site.add("Fill", [site.add("Sub", lacking, T=INT32), one], T=shape_type, index_type=INT32)
+    own = join(site, [lead, own], dtype=shape_type)
+    is_there = site.add("Equal", [own, shape], T=shape_type)
+    times = site.add("Select", [is_there, site.add("OnesLike", [own], T=shape_type), shape], T=shape_type)
+    spread = reshape(site, tensor, own, dtype, shape_type=shape_type)
+    return site.add("Tile", [spread, times], T=dtype, Tmultiples=shape_type)
 
 
 def reshape(site: Site, tensor: str, shape: str, dtype: int, *, shape_type: int = INT32) -> str:

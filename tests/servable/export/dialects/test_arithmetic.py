@@ -121,20 +121,33 @@ def test_products_of_turned_matrices(agree, dtype):
     )
 
 
-def test_products_of_another_type_are_refused(agree):
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [("int8", "int8", "int32"), ("uint8", "int8", "int32"), ("int8", "bfloat16", "bfloat16")],
+)
+@pytest.mark.parametrize("version", ["1.12.3", "2.4.4"])
+def test_products_of_another_type(agree, one, other, wanted, version):
     import tensorflow as tf
 
-    with pytest.raises(ExportError, match="BatchMatMulV3"):
-        agree(
-            lambda a: tf.raw_ops.BatchMatMulV3(x=a, y=a, Tout=tf.int32),
-            _draw(2, 2, dtype="int8"),
-            version="2.3.4",
-        )
+    def call(x, y):
+        product = tf.raw_ops.BatchMatMulV3(x=tf.cast(x, one), y=tf.cast(y, other), Tout=wanted)
+        return tf.cast(product, tf.float32) if wanted == "bfloat16" else product
+
+    # -128 times -128, several times, is no int8.
+    x, y = _draw(2, 3, 4) * 32, _draw(4, 2) * 32
+    agree(call, np.abs(x) if one == "uint8" else x, y, version=version, rtol=1e-2)
 
 
 @pytest.mark.parametrize("place", ["graph", "function", "loop"])
 @pytest.mark.parametrize(
-    "shapes", [[(), (2, 3), (3,)], [(2, 1), (3,), (4, 1, 1)], [(3,), (), ()], [(0,), (0,), (1,)]]
+    "shapes",
+    [
+        [(), (2, 3), (3,)],
+        [(2, 1), (3,), (4, 1, 1)],
+        [(3,), (), ()],
+        [(0,), (0,), (1,)],
+        [(2, 1, 2, 1, 2, 1), (), (3, 1, 3, 1, 3)],
+    ],
 )
 def test_choices_of_stretched_tensors(agree, shapes, place):
     import tensorflow as tf
@@ -199,3 +212,91 @@ def test_scattered_updates(agree, op, place):
         return raw(tensor=rows, indices=tf.constant([[1, 1], [0, 0]], "int64"), updates=[7.0, 8.0])
 
     agree(call, _draw(3, 2), place=place)
+
+
+def test_choices_of_types_that_are_not_tiled(agree):
+    import tensorflow as tf
+
+    agree(lambda c, x: tf.raw_ops.SelectV2(condition=c > 0, t=x, e=x[0]), _draw(3), _draw(2, 3, dtype="int8"))
+
+
+HALVES = {
+    "Conv2D": ("1.12.3", "bfloat16"),
+    "Softmax": ("1.12.3", "bfloat16"),
+    "Tanh": ("1.12.3", "bfloat16"),
+    "Einsum": ("1.12.3", "bfloat16"),
+    "BatchMatMulV2": ("1.12.3", "bfloat16"),
+    "AvgPool3D": ("1.12.3", "bfloat16"),
+    "DivNoNan": ("1.12.3", "float16"),
+    "IsFinite": ("1.15.5", "bfloat16"),
+    "MaxPool3D": ("2.7.4", "bfloat16"),
+    "DepthwiseConv2dNative": ("2.4.4", "bfloat16"),
+}
+
+
+def _run_half(op, x):
+    import tensorflow as tf
+
+    window = {"ksize": [1, 2, 2, 2, 1], "strides": [1] * 5, "padding": "VALID"}
+    square = {"strides": [1] * 4, "padding": "SAME"}
+    calls = {
+        "Conv2D": lambda: tf.raw_ops.Conv2D(input=x[0], filter=x[0, :2], **square),
+        "DepthwiseConv2dNative": lambda: tf.raw_ops.DepthwiseConv2dNative(
+            input=x[0], filter=x[0, :2], **square
+        ),
+        "Softmax": lambda: tf.nn.softmax(x),
+        "Tanh": lambda: tf.tanh(x),
+        "Einsum": lambda: tf.raw_ops.Einsum(inputs=[x, x], equation="...ab,...cb->...ac"),
+        "BatchMatMulV2": lambda: tf.raw_ops.BatchMatMulV2(x=x, y=x[0, 0]),
+        "AvgPool3D": lambda: tf.raw_ops.AvgPool3D(input=x, **window),
+        "MaxPool3D": lambda: tf.raw_ops.MaxPool3D(input=x, **window),
+        "DivNoNan": lambda: tf.math.divide_no_nan(x, tf.round(x)),
+        "IsFinite": lambda: tf.math.is_finite(x),
+    }
+    return calls[op]()
+
+
+@pytest.mark.parametrize("op", HALVES)
+def test_numbers_of_half_precision(agree, op):
+    import tensorflow as tf
+
+    version, dtype = HALVES[op]
+
+    def call(x):
+        result = _run_half(op, tf.cast(x, dtype))
+        return result if result.dtype == tf.bool else tf.cast(result, tf.float32)
+
+    shapes = [[2, 3, 3, 3, 3]]  # what bfloat16 gives depends on how a sum is split
+    agree(
+        call,
+        np.random.default_rng(0).normal(size=shapes[0]).astype("float32"),
+        version=version,
+        shapes=shapes,
+        rtol=2e-2,
+        atol=2e-2,
+    )
+
+
+def test_one_hot_of_small_numbers(agree):
+    import tensorflow as tf
+
+    agree(lambda x: tf.one_hot(x, 4, axis=0), _draw(2, 3, dtype="int8"), version="2.7.4")
+
+
+@pytest.mark.parametrize("version", ["1.12.3", "2.3.4"])
+def test_quantized_and_back(agree, version):
+    import tensorflow as tf
+
+    def call(x):
+        return tf.quantization.quantize_and_dequantize_v2(x, -2.0, 3.0, num_bits=4)
+
+    agree(call, np.linspace(-4, 4, 30).astype("float32"), version=version)
+
+
+def test_quantizing_per_channel_is_refused_where_it_is_not_known(agree):
+    import tensorflow as tf
+
+    with pytest.raises(ExportError, match="QuantizeAndDequantizeV4"):
+        agree(
+            lambda x: tf.quantization.quantize_and_dequantize_v2(x, [0.0] * 3, [1.0] * 3, axis=1), _draw(2, 3)
+        )

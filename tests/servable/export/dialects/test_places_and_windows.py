@@ -28,6 +28,8 @@ def _draw(*shape, dtype="float32"):
         ((2, 3, 4, 5), (2, 6), 1, 2),
         ((0, 5), (0, 2), 1, 1),
         ((3, 5), (3, 0), 1, 1),
+        ((2, 3, 4), (2, 3, 2), -1, -1),
+        ((2, 3, 4), (2, 3), -1, 2),
     ],
 )
 def test_gathers_of_a_batch(agree, shape, places, batch, axis, index):
@@ -243,14 +245,30 @@ def test_keys_that_are_computed(agree):
     agree(call, np.array(texts, dtype=object), np.array([b"p", b"q"], dtype=object))
 
 
-def test_ragged_features_are_refused(agree):
+def _parse_ragged(serialized):
     import tensorflow as tf
 
-    def call(serialized):
-        return tf.io.parse_example(serialized, {"c": tf.io.RaggedFeature(tf.int64)})["c"].flat_values
+    features = {
+        "c": tf.io.RaggedFeature(tf.int64),
+        "d": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
+        "a": tf.io.VarLenFeature(tf.float32),
+        "p": tf.io.RaggedFeature(tf.float32, value_key="a2", partitions=[tf.io.RaggedFeature.RowSplits("s")]),
+    }
+    return tf.nest.flatten(tf.io.parse_example(serialized, features), expand_composites=True)
 
+
+def test_ragged_features(agree):
+    texts = [
+        _write_example(a=[1.0, 2.0], c=[5, 6, 7], a2=[1.0, 2.0], s=[0, 1, 2]),
+        _write_example(c=[8], d=[b"x", b"y"], s=[0]),
+        _write_example(d=[b"z"], a2=[4.0], s=[0, 1]),
+    ]
+    agree(_parse_ragged, np.array(texts, dtype=object))
+
+
+def test_ragged_features_of_perhaps_one_example_are_refused(agree):
     with pytest.raises(ExportError, match="ParseExampleV2"):
-        agree(call, np.array([_write_example(c=[1])], dtype=object))
+        agree(_parse_ragged, np.array([_write_example(c=[1], s=[0])], dtype=object), place="function")
 
 
 def test_branches_without_a_state(agree):
@@ -267,3 +285,60 @@ def test_comparisons_of_any_shapes(agree):
     # Only an attribute goes, which is not told.
     with pytest.raises(AssertionError, match="nothing was replaced"):
         agree(lambda x, y: (x == y, x != y), _draw(2, 3), _draw(3), version="1.14.0")
+
+
+@pytest.mark.parametrize("place", ["graph", "function", "loop"])
+@pytest.mark.parametrize("blank", [0, 2, -2])
+@pytest.mark.parametrize("version", ["1.12.3", "2.4.4"])
+def test_labels_of_sequences(agree, version, blank, place):
+    import tensorflow as tf
+
+    def call(scores, lengths):
+        return tf.raw_ops.CTCGreedyDecoder(
+            inputs=scores, sequence_length=lengths, blank_index=blank, merge_repeated=True
+        )
+
+    scores = np.random.default_rng(0).normal(size=(9, 3, 5)).astype("float32")
+    agree(call, scores, np.array([9, 4, 1], "int32"), version=version, place=place)
+
+
+@pytest.mark.parametrize("expand", [True, False])
+@pytest.mark.parametrize("channels", [0, 3])
+@pytest.mark.parametrize("place", ["graph", "function", "loop"])
+def test_encoded_images(agree, channels, expand, place):
+    import tensorflow as tf
+
+    images = np.random.default_rng(0).integers(0, 255, (4, 5, 3)).astype("uint8")
+    bmp = b"BM" + np.array([54 + 24 * 2, 0, 54, 40, 5, 2], "<u4").tobytes()
+    bmp += np.array([1, 24], "<u2").tobytes() + np.zeros(6, "<u4").tobytes() + bytes(range(32))
+    files = [tf.io.encode_png(images).numpy(), tf.io.encode_jpeg(images).numpy(), bmp]
+    for file in files:
+        agree(
+            lambda x: tf.io.decode_image(x, channels, expand_animations=expand),
+            np.array(file, dtype=object),
+            version="2.3.4",
+            place=place,
+        )
+    gif = (
+        b"GIF89a\x02\x00\x01\x00\x80\x00\x00\xff\x00\x00\x00\xff\x00"
+        b"\x2c\x00\x00\x00\x00\x02\x00\x01\x00\x00\x02\x02\x44\x0a\x00\x3b"
+    )
+    agree(
+        lambda x: tf.io.decode_image(x, channels, expand_animations=expand),
+        np.array(gif, dtype=object),
+        version="1.15.5",
+        place=place,
+    )
+
+
+@pytest.mark.parametrize("version", ["2.3.4", "2.11.1"])
+@pytest.mark.parametrize("place", ["graph", "function"])
+def test_lists_that_grow(agree, version, place):
+    import tensorflow as tf
+
+    def call(x):
+        items = tf.TensorArray(tf.float32, 1, dynamic_size=True, element_shape=[2])
+        items = tf.while_loop(lambda i, _: i < 3, lambda i, a: (i + 1, a.write(i, x[i])), (0, items))[1]
+        return items.write(1, x[0]).stack(), items.write(5, x[1]).size()
+
+    agree(call, _draw(3, 2), version=version, place=place)

@@ -182,3 +182,57 @@ def test_a_negative_number_is_refused_as_before(agree):
     agree(call, np.array([1, 2], "int32"))
     with pytest.raises(tf.errors.InvalidArgumentError):
         agree(call, np.array([0, 2], "int32"))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("splits", ["int32", "int64"])
+@pytest.mark.parametrize("place", ["graph", "function", "loop"])
+def test_ranges_of_rows(agree, dtype, splits, place):
+    import tensorflow as tf
+
+    def call(starts, limits, deltas):
+        return tf.raw_ops.RaggedRange(starts=starts, limits=limits, deltas=deltas, Tsplits=splits)
+
+    rows = np.array([[0, 3, 5, 9, 2], [5, 3, 4, -2, 10], [2, 1, 1, -3, 3]], dtype)
+    agree(call, *rows, place=place)
+    agree(call, rows[0], np.array(7, dtype), np.array(2, dtype), place=place)
+
+
+def test_ranges_of_fractions_are_refused(agree):
+    import tensorflow as tf
+
+    with pytest.raises(ExportError, match="RaggedRange"):
+        agree(
+            lambda x: tf.raw_ops.RaggedRange(starts=x, limits=x + 1, deltas=0.5).rt_dense_values,
+            np.ones(2, "f"),
+        )
+
+
+@pytest.mark.parametrize("place", ["graph", "function", "loop"])
+@pytest.mark.parametrize("chosen", [[2, 0, 2], [], [1]])
+def test_chosen_rows(agree, chosen, place):
+    import tensorflow as tf
+
+    def call(values, outer, inner, rows):
+        one = tf.RaggedTensor.from_row_splits(values, inner, validate=False)
+        two = tf.RaggedTensor.from_row_splits(one, outer, validate=False)
+        flat = [tf.gather(tensor, rows) for tensor in (one, two)]
+        return [part for tensor in flat for part in (tensor.flat_values, *tensor.nested_row_splits)]
+
+    texts = VALUES.astype("S").astype(object)
+    agree(call, texts, np.array([0, 3, 3, 4], "int64"), SPLITS, np.array(chosen, "int32"), place=place)
+
+
+@pytest.mark.parametrize("place", ["graph", "function", "loop"])
+@pytest.mark.parametrize("inner", [(), (2,)])
+@pytest.mark.parametrize("empty", [False, True])
+def test_rows_as_a_sparse_tensor(agree, inner, empty, place):
+    import tensorflow as tf
+
+    def call(values, outer, splits):
+        return tf.raw_ops.RaggedTensorToSparse(rt_nested_splits=[outer, splits], rt_dense_values=values)
+
+    values = np.arange(0 if empty else 6 * 2).reshape(0 if empty else 6, -1 if inner and not empty else 2)
+    values = values if inner else values[:, 0]
+    splits = SPLITS * 0 if empty else SPLITS
+    agree(call, values.astype("float32"), np.array([0, 3, 3, 4], "int64"), splits, place=place)

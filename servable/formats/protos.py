@@ -37,11 +37,12 @@ def _make_pool() -> DescriptorPool:
     return pool
 
 
-_POOL: Final = _make_pool()
+# For messages that are built from these ones, such as those of TensorFlow Serving.
+POOL: Final = _make_pool()
 
 
 def _get_class(name: str) -> Any:
-    return GetMessageClass(_POOL.FindMessageTypeByName(f"tensorflow.{name}"))
+    return GetMessageClass(POOL.FindMessageTypeByName(f"tensorflow.{name}"))
 
 
 # Any and not type[Message]: fields are known at run time only, and every use of one would need a cast.
@@ -139,7 +140,7 @@ def parse_text_message(cls: Any, path: Path, *, max_bytes: int = MAX_TEXT_BYTES)
 
     data = _read_capped(path, cls, max_bytes)
     try:
-        return text_format.Parse(data.decode("utf-8"), cls(), descriptor_pool=_POOL)
+        return text_format.Parse(data.decode("utf-8"), cls(), descriptor_pool=POOL)
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenSourceError(
             f"This is not a readable {cls.DESCRIPTOR.name}: the text is damaged or of another kind.",

@@ -1,5 +1,20 @@
-"""TFX component that checks whether a SavedModel is fit to serve."""
+"""TFX component that checks whether a SavedModel is fit to serve.
 
-from components.saved_model_validator.component import SavedModelValidator
+The component is imported when it is asked for: workers of a Beam pipeline need only `beam_pipeline`, and
+would otherwise import TFX for half a minute each.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components.saved_model_validator.component import SavedModelValidator
 
 __all__ = ["SavedModelValidator"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SavedModelValidator":
+        from components.saved_model_validator.component import SavedModelValidator
+
+        return SavedModelValidator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from servable.checks.example_inputs import plan_inputs
 from servable.checks.metrics_policy import MetricsPolicy
 from servable.checks.tallies import CANDIDATE, PREVIOUS
 from servable.checks.tolerances import Tolerance
+from servable.errors import CheckError
 from servable.formats.tf_examples import ExampleBatch, batch_records, parse_examples
 from servable.report import Report
 from servable.runtime.outcome import CallResult, Limits
@@ -62,12 +64,27 @@ class ExamplesPlan:
     def open_models(self, stack: ExitStack) -> dict[str, Ask]:
         """Loads the models; they end with the stack.
 
+        Returns:
+            Calls by side. A previous model that does not load is left out.
+
         Raises:
-            CheckError: TensorFlow's C++ library is not there.
+            CheckError: The model, which has loaded before, does not load now, or TensorFlow's C++ library is
+                not there.
         """
-        asks = {CANDIDATE: _make_ask(self, self.saved_model_dir, self.signature, stack)}
+        session = stack.enter_context(open_session(self.saved_model_dir, limits=self.limits))
+        if session.load_fault is not None:
+            raise CheckError(
+                "The model to ask does not load here.",
+                expected="the SavedModel that has been checked, at the same path on every worker",
+                received=session.load_fault.message,
+                where=str(self.saved_model_dir),
+                advice="put the pipeline root on a path that all workers have mounted",
+            )
+        asks: dict[str, Ask] = {CANDIDATE: partial(call_signature, session, self.signature)}
         if self.previous_dir is not None and self.previous is not None:
-            asks[PREVIOUS] = _make_ask(self, self.previous_dir, self.previous, stack)
+            older = stack.enter_context(open_session(self.previous_dir, limits=self.limits))
+            if older.load_fault is None:
+                asks[PREVIOUS] = partial(call_signature, older, self.previous)
         return asks
 
 
@@ -90,8 +107,3 @@ def read_batches(records: Iterable[bytes], plan: ExamplesPlan, *, origin: str) -
     features = plan.features
     for first, rows in batch_records(records, plan.policy.batch_rows):
         yield parse_examples(rows, features, origin=origin, first=first)
-
-
-def _make_ask(plan: ExamplesPlan, folder: Path, signature: Signature, stack: ExitStack) -> Ask:
-    session = stack.enter_context(open_session(folder, limits=plan.limits))
-    return lambda inputs: call_signature(session, signature, inputs)

@@ -1,0 +1,49 @@
+"""Driver of SavedModelValidator: the toolchain, and the content of example files, in TFX's cache key.
+
+What passes through: the node's execution properties come in, the digest of the files that a glob finds is
+added. Examples of a channel are in the key already, as artifacts.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.content_driver import ToolchainDriver
+
+EXAMPLES_DIGEST = "examples_digest"
+
+
+class ExamplesDriver(ToolchainDriver):
+    """Adds the digest of example files to the cache key, beside the toolchain."""
+
+    def resolve_external(
+        self, exec_properties: Mapping[str, Any], input_dict: Mapping[str, Sequence[Any]]
+    ) -> dict[str, str]:
+        """Finds the execution properties to add.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        added = super().resolve_external(exec_properties, input_dict)
+        pattern = exec_properties.get("examples_files") or ""
+        if pattern not in ("", "None"):
+            added[EXAMPLES_DIGEST] = digest_files(pattern)
+        return added
+
+
+def digest_files(pattern: str) -> str:
+    """Gives the sha256 of the names and contents of the files that a glob finds.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(glob.glob(pattern)):  # noqa: PTH207 - an absolute pattern
+        with Path(name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        digest.update(f"{len(name.encode())} {name} ".encode() + content)
+    return digest.hexdigest()

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from servable.checks.example_plan import ExamplesSource
+from servable.checks.metrics_policy import MetricsPolicy
 from servable.errors import SettingsError
-
-if TYPE_CHECKING:
-    from components.saved_model_validator.beam_pipeline import BeamExamples
 
 # Of Beam 2.77, under their names and the names of their classes: all of them would first download another
 # runner, Prism, and run on this one when that fails.
 _LOCAL_RUNNERS = frozenset({"directrunner", "switchingdirectrunner", "apache_beam.runners.directrunner"})
 _IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_REPORT_FILE = "examples.json"
 _TELEMETRY = ("SavedModelValidator",)
 _PLAIN_PAYLOAD, _PLAIN_FILES = "FORMAT_TF_EXAMPLE", "tfrecords_gzip"
 
@@ -43,31 +43,71 @@ def choose_runner(beam_pipeline_args: Sequence[str]) -> list[str]:
     return [*kept, f"--runner={runner}"]
 
 
-def read_examples(
+def require_measured(metrics: MetricsPolicy | None, examples: Any | None, files: str | Path | None) -> None:
+    """Refuses examples that are given twice, or of which nothing is to be measured.
+
+    Args:
+        metrics: Section of the policy.
+        examples: Channel of Examples.
+        files: Or a glob.
+
+    Raises:
+        SettingsError: They are.
+    """
+    if examples is not None and files is not None:
+        raise SettingsError(
+            "There are examples twice.",
+            expected="a channel, or files",
+            received=f"a channel, and the files {files}",
+        )
+    if metrics is None and (examples is not None or files is not None):
+        raise SettingsError(
+            "There are examples, and nothing is to be measured on them.",
+            expected="section metrics in the policy",
+            received="no such section",
+            advice='add "metrics": {"label": FEATURE, "task": "classification"} to the policy',
+        )
+
+
+def open_examples(
     artifacts: Sequence[Any],
-    pattern: str,
+    pattern: str | None,
+    metrics: MetricsPolicy | None,
     *,
-    split: str,
-    report_path: Path,
+    output_dir: Path,
     make_pipeline: Callable[[], Any],
-) -> BeamExamples:
-    """Says how the examples are read.
+) -> ExamplesSource | None:
+    """Says how the examples are read; None where there are none.
 
     Args:
         artifacts: Examples, of one payload.
-        pattern: Or TFRecord files of tf.Examples, as a glob.
-        split: Of the artifacts.
-        report_path: Where the pipeline leaves its report.
+        pattern: Or TFRecord files of tf.Examples, as a glob; Airflow hands on 'None' for none.
+        metrics: Section of the policy; without it nothing is read.
+        output_dir: Where the pipeline may leave its report for a moment.
         make_pipeline: Gives a Beam pipeline with the user's options.
 
     Raises:
         SettingsError: An artifact has no such split.
     """
+    if metrics is None or not (artifacts or pattern not in (None, "", "None")):
+        return None
     from components.saved_model_validator.beam_pipeline import BeamExamples
 
+    report_path = output_dir / _REPORT_FILE
     if not artifacts:
-        return BeamExamples(make_pipeline, report_path, patterns=(pattern,))
+        return BeamExamples(make_pipeline, report_path, patterns=(str(pattern),))
+    _require_split(artifacts, metrics.split)
     from tfx.components.util import examples_utils
+
+    payloads = {examples_utils.get_payload_format_string(artifact) for artifact in artifacts}
+    files = {examples_utils.get_file_format(artifact) for artifact in artifacts}
+    if payloads == {_PLAIN_PAYLOAD} and files == {_PLAIN_FILES}:
+        patterns = examples_utils.get_split_file_patterns(list(artifacts), metrics.split)
+        return BeamExamples(make_pipeline, report_path, patterns=tuple(patterns))
+    return BeamExamples(make_pipeline, report_path, source=_Source(artifacts, metrics.split))
+
+
+def _require_split(artifacts: Sequence[Any], split: str) -> None:
     from tfx.types import artifact_utils
 
     for artifact in artifacts:
@@ -80,12 +120,6 @@ def read_examples(
                 where=artifact.uri,
                 advice="name one of these as split in section metrics of the policy",
             )
-    payloads = {examples_utils.get_payload_format_string(artifact) for artifact in artifacts}
-    files = {examples_utils.get_file_format(artifact) for artifact in artifacts}
-    if payloads == {_PLAIN_PAYLOAD} and files == {_PLAIN_FILES}:
-        patterns = examples_utils.get_split_file_patterns(list(artifacts), split)
-        return BeamExamples(make_pipeline, report_path, patterns=tuple(patterns))
-    return BeamExamples(make_pipeline, report_path, source=_Source(artifacts, split))
 
 
 class _Source:

@@ -58,6 +58,16 @@ def set_properties(artifact: Any, properties: Mapping[str, str | int]) -> None:
             artifact.set_string_custom_property(key, value)
 
 
+def read_properties(artifact: Any, names: Sequence[str]) -> dict[str, str | int]:
+    """Reads those custom properties that an artifact has, of the given names."""
+    found: dict[str, str | int] = {}
+    for name in names:
+        text, number = artifact.get_string_custom_property(name), artifact.get_int_custom_property(name)
+        if text or number:
+            found[name] = text or number
+    return found
+
+
 @contextmanager
 def fresh_output_dirs(output_dict: Mapping[str, Sequence[Any]]) -> Iterator[None]:
     """Gives every output artifact an empty directory, and empties them again when the work fails.

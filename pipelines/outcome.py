@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from components.rejection import ModelRejectedError
 from pipelines.conversion import Branch
 from pipelines.lineage import find_pushed_path
 from pipelines.records import ExecutionRecord
@@ -91,6 +92,11 @@ def describe_outcome(
     report_path = None
     if validated is not None and "report" in validated.outputs:
         report_path = Path(validated.outputs["report"].uri) / "report.html"
+    if isinstance(error, ModelRejectedError):
+        report_path = error.report_dir / "report.html"
+        return ModelOutcome(
+            model.name, State.REFUSED, str(error), report_path=report_path, executed=executed, cached=cached
+        )
     if error is not None or validated is None or pushed is None or "pushed_model" not in pushed.outputs:
         message = "the run left no record of a push" if error is None else _describe_error(error)
         return ModelOutcome(

@@ -77,12 +77,14 @@ class PipelineSettings(_Section):
         root: Directory that takes every artifact.
         metadata: SQLite file of ML Metadata, made when it is missing.
         cache: False executes every component again.
+        beam_pipeline_args: How examples are asked, such as ``--runner=FlinkRunner``; this process by default.
     """
 
     name: Name
     root: FilePath
     metadata: FilePath
     cache: StrictBool = True
+    beam_pipeline_args: tuple[StrictStr, ...] = ()
 
 
 class SignatureSettings(_Section):
@@ -126,6 +128,9 @@ class ModelSettings(_Section):
             variables in memory.
         target: The runtime that is to serve the model, as `servable targets` names it.
         policy: Tolerances, switches and limits of the checks, keys as in `CheckPolicy`.
+        examples: Labelled rows, TFRecord files of tf.Examples as a glob; section `metrics` of the policy says
+            what is measured on them.
+        raise_on_rejection: Whether the branch fails when the model is not fit to serve, or passes it over.
         push: Directory under which ``<name>/<version>`` appears.
     """
 
@@ -149,6 +154,8 @@ class ModelSettings(_Section):
     make_baseline: StrictBool = True
     target: StrictStr = CURRENT
     policy: dict[StrictStr, Any] = Field(default_factory=dict)
+    examples: FilePath | None = None
+    raise_on_rejection: StrictBool = False
     push: FilePath
 
     @property

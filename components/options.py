@@ -147,6 +147,11 @@ def add_target(policy: Mapping[str, Any], target: str) -> dict[str, Any]:
     return {**policy, "target": full_name}
 
 
+def read_flag(value: Any) -> bool:
+    """Reads what stands for a bool in an execution property: 1 or 0, on Kubeflow 1.0, on Airflow 'None'."""
+    return value not in (None, "None", "") and bool(int(value))
+
+
 def read_object(text: str | None, name: str) -> dict[str, Any]:
     """Reads a JSON object; nothing, or Airflow's 'None', is an empty one.
 

@@ -10,6 +10,7 @@ import pytest
 from components.options import (
     add_target,
     make_absolute,
+    read_flag,
     read_options,
     read_signatures,
     require_absolute,
@@ -146,3 +147,10 @@ def test_targets_that_are_unknown_or_contradict_each_other_are_told(policy, targ
 def test_object_store_is_refused():
     with pytest.raises(SettingsError, match="gs://bucket/m"):
         require_absolute("gs://bucket/m")
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"), [(None, False), ("None", False), (0, False), (1, True), (1.0, True), ("1", True)]
+)
+def test_flags_are_read_as_every_runner_hands_them_in(value, flag):
+    assert read_flag(value) is flag

@@ -67,6 +67,7 @@ def create_pipeline(settings: Settings) -> Any:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(
             str(settings.pipeline.metadata)
         ),
+        beam_pipeline_args=list(settings.pipeline.beam_pipeline_args),
     )
 
 
@@ -89,7 +90,9 @@ def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
         baseline=converter.outputs["baseline"],
         signatures=model.list_requests(),
         policy=model.check_policy,
+        examples_files=model.examples,
         target=model.target,
+        raise_on_rejection=model.raise_on_rejection,
     ).with_id(branch.validate)
     destination = pusher_pb2.PushDestination.Filesystem(base_directory=str(model.push_dir))
     pusher = Pusher(

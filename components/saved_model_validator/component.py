@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.content_driver import ToolchainDriver
-from components.options import add_target, parse_requests, write_signatures
+from components.examples_driver import ExamplesDriver
+from components.options import add_target, make_absolute, parse_requests, write_signatures
+from components.saved_model_validator.examples_reading import require_measured
 from components.saved_model_validator.executor import Executor
 from servable.checks.policy import CheckPolicy
+from servable.errors import SettingsError
 from servable.signature import SignatureRequest
 from servable.targets.catalog import CURRENT
 
@@ -27,18 +30,24 @@ class SavedModelValidatorSpec(ComponentSpec):
     INPUTS: ClassVar = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "baseline": ChannelParameter(type=standard_artifacts.InferenceResult, optional=True),
+        "baseline_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "examples": ChannelParameter(type=standard_artifacts.Examples, optional=True),
     }
     OUTPUTS: ClassVar = {
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
         "report": ChannelParameter(type=standard_artifacts.ModelEvaluation),
     }
     PARAMETERS: ClassVar = {
         "policy": ExecutionParameter(type=str),
         "signatures": ExecutionParameter(type=str),
+        "examples_files": ExecutionParameter(type=str, optional=True),
+        "make_warmup": ExecutionParameter(type=int),
+        "raise_on_rejection": ExecutionParameter(type=int),
     }
 
 
-class SavedModelValidator(base_component.BaseComponent):
+class SavedModelValidator(base_beam_component.BaseBeamComponent):
     """Loads a SavedModel in TensorFlow Serving's loader, runs every signature and compares the answers.
 
     A model that is not fit to serve is no error: its blessing says 0, TFX's Pusher passes it over, and the
@@ -51,15 +60,30 @@ class SavedModelValidator(base_component.BaseComponent):
         policy: Tolerances, limits and severities, keys as in `CheckPolicy`.
         target: The runtime that is to serve the model, such as "pai-eas/tensorflow_cpu_2.7"; a model that it
             cannot run is not blessed. Where that version's runtime is installed, the model is run in it.
+        make_warmup: Whether `infra_blessing` brings a copy of the model with warm-up requests, which are the
+            baseline's inputs: what is private in them is then in what is pushed. A Pusher takes the copy when
+            it is given `infra_blessing` and no `model`.
+        raise_on_rejection: Whether the node fails when the model is not fit to serve, for pipelines that
+            should go red. TFX removes the outputs of a node that fails; the error names another place, beside
+            them, where the report is.
+        examples: Channel of Examples, of any payload that tfx-bsl reads. What is measured on them is section
+            `metrics` of the policy: label, task, budget. They are asked in one Beam pipeline, with the
+            pipeline's `beam_pipeline_args`, or this node's own (`with_beam_pipeline_args`).
+        examples_files: In place of a channel, TFRecord files of tf.Examples, plain or gzipped, as a glob.
+        baseline_model: Channel of the model that this one is to replace, such as the latest blessed one: its
+            metrics and costs are measured beside this one's.
 
     Outputs:
         `blessing`: ModelBlessing as TFX's Pusher, BulkInferrer and LatestBlessedModelStrategy read it, with
         `target` and what became of the model in each `runtimes`.
+        `infra_blessing`: InfraBlessing as TFX's Pusher reads it: whether a server can load the model and
+        answer with it, whatever the answers are. `reasons` says why not.
         `report`: ModelEvaluation with `report.json` and `report.html`, and the same properties.
 
     Raises:
         SettingsError: The target is not known, or the policy has unknown keys or values, all of which are
-            listed, or names another target.
+            listed, or names another target; or warm-up requests are wanted without a baseline; or
+            there are examples twice, or without section `metrics` of the policy.
         SignatureError: A signature cannot be.
 
     Example:
@@ -71,12 +95,12 @@ class SavedModelValidator(base_component.BaseComponent):
         ...     policy={"severities": {"batch": "warning"}},
         ... )
         >>> sorted(validator.outputs)
-        ['blessing', 'report']
+        ['blessing', 'infra_blessing', 'report']
     """
 
     SPEC_CLASS = SavedModelValidatorSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-    DRIVER_CLASS = ToolchainDriver
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = ExamplesDriver
 
     def __init__(
         self,
@@ -86,16 +110,36 @@ class SavedModelValidator(base_component.BaseComponent):
         signatures: Mapping[str, Any] | Sequence[SignatureRequest] = (),
         policy: Mapping[str, Any] = _DEFAULTS,
         target: str = CURRENT,
+        make_warmup: bool = False,
+        raise_on_rejection: bool = False,
+        examples: Any | None = None,
+        examples_files: str | Path | None = None,
+        baseline_model: Any | None = None,
     ) -> None:
+        if make_warmup and baseline is None:
+            raise SettingsError(
+                "Warm-up requests are made from a baseline.",
+                expected="baseline=, such as a converter's outputs['baseline']",
+                received="make_warmup=True without a baseline",
+                advice="give the baseline, or leave make_warmup out",
+            )
         rules = add_target(policy, target)
-        CheckPolicy.from_dict(rules)
+        require_measured(CheckPolicy.from_dict(rules).metrics, examples, examples_files)
+        files = make_absolute(examples_files)
         super().__init__(
             spec=SavedModelValidatorSpec(
                 model=model,
                 baseline=baseline,
+                baseline_model=baseline_model,
+                examples=examples,
+                examples_files=None if files is None else str(files),
                 signatures=write_signatures(parse_requests(signatures)),
                 policy=json.dumps(rules, sort_keys=True),
+                # Numbers, since a bool is one on Kubeflow and none elsewhere.
+                make_warmup=int(make_warmup),
+                raise_on_rejection=int(raise_on_rejection),
                 blessing=Channel(type=standard_artifacts.ModelBlessing),
+                infra_blessing=Channel(type=standard_artifacts.InfraBlessing),
                 report=Channel(type=standard_artifacts.ModelEvaluation),
             )
         )

@@ -1,15 +1,26 @@
-"""Executor of SavedModelValidator: a Model and its baseline come in, a blessing and a report go out."""
+"""Executor of SavedModelValidator: a Model, its baseline and examples come in, blessings and a report go out.
+
+Examples are asked in a Beam pipeline with the user's `beam_pipeline_args`; without them Beam is not touched.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import logging
-from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base import base_beam_executor, base_executor
 from tfx.utils import path_utils
 
-from components.artifacts import find_local_dir, fresh_output_dirs, get_artifact, set_properties
+from components.artifacts import (
+    find_local_dir,
+    fresh_output_dirs,
+    get_artifact,
+    read_properties,
+    set_properties,
+)
 from components.blessing import (
     BLESSED_FILE,
     NOT_BLESSED_FILE,
@@ -18,8 +29,13 @@ from components.blessing import (
     find_input_name,
 )
 from components.conversion import BASELINE_FILE
-from components.options import read_object, read_signatures
-from servable.baseline import load_baseline
+from components.infra_blessing import write_infra_blessing
+from components.options import read_flag, read_object, read_signatures
+from components.rejection import ModelRejectedError, keep_report
+from components.saved_model_validator.examples_reading import choose_runner, open_examples
+from servable.baseline import Baseline, load_baseline
+from servable.checks.compatibility import add_compatibility
+from servable.checks.example_plan import ExamplesSource
 from servable.checks.policy import CheckPolicy
 from servable.checks.suite import check_servable
 from servable.errors import CheckError
@@ -30,9 +46,28 @@ from servable.signature import SignatureRequest
 REPORT_FILE = "report.json"
 PAGE_FILE = "report.html"
 
+# What the converters note of where a model comes from.
+_LINEAGE = (
+    "source_path",
+    "source_format",
+    "source_step",
+    "source_digest",
+    "framework",
+    "framework_version",
+    "saved_model_digest",
+    "toolchain",
+)
 
-class Executor(base_executor.BaseExecutor):
+
+class Executor(base_beam_executor.BaseBeamExecutor):
     """Unpacks artifacts, checks once, packs artifacts."""
+
+    def __init__(self, context: Any = None) -> None:
+        # Not TFX's own: whenever there are arguments, it packs itself for workers, which takes seconds, and
+        # ours do without.
+        base_executor.BaseExecutor.__init__(self, context)
+        self._beam_pipeline_args = choose_runner(getattr(context, "beam_pipeline_args", None) or ())
+        self._make_beam_pipeline_fn = getattr(context, "make_beam_pipeline_fn", None)
 
     def Do(  # noqa: N802 - TFX's name
         self,
@@ -43,12 +78,14 @@ class Executor(base_executor.BaseExecutor):
         """Checks the model.
 
         Args:
-            input_dict: `model`, and `baseline` where there is one.
-            output_dict: `blessing` and `report`; filled in place.
-            exec_properties: `policy` and `signatures`, JSON objects.
+            input_dict: `model`, and `baseline`, `baseline_model` and `examples` where there are any.
+            output_dict: `blessing`, `report` and, where it is there, `infra_blessing`; filled in place.
+            exec_properties: `policy` and `signatures`, JSON objects; `make_warmup` and `raise_on_rejection`,
+                1 or 0; `examples_files`, a glob.
 
         Raises:
-            CheckError: A check could not be made. A model that failed one is not an error.
+            CheckError: A check could not be made. A model that failed one is not an error,
+            ModelRejectedError: unless `raise_on_rejection` makes it one.
             SettingsError: The policy is wrong, or an artifact is not on a local file system.
             RuntimeError: Something in the checks ended the process.
         """
@@ -59,25 +96,66 @@ class Executor(base_executor.BaseExecutor):
                 raise CheckError("There is no model to check.", expected="one Model artifact")
             policy = CheckPolicy.from_dict(read_object(exec_properties.get("policy"), "policy"))
             wanted = read_signatures(exec_properties.get("signatures"))
-            report = _check_model(model, get_artifact(input_dict, "baseline"), wanted, policy)
+            serving_dir = _find_serving_dir(model)
+            baseline = _load_baseline(get_artifact(input_dict, "baseline"))
+            examples = open_examples(
+                input_dict.get("examples") or (),
+                exec_properties.get("examples_files"),
+                policy.metrics,
+                output_dir=find_local_dir(output_dict["report"][0].uri),
+                make_pipeline=self._make_beam_pipeline,
+            )
+            previous = get_artifact(input_dict, "baseline_model")
+            previous_dir = None if previous is None else _find_serving_dir(previous)
+            report = _check_model(serving_dir, baseline, wanted, policy, previous_dir, examples)
+            lineage = {"model_uri": model.uri, **read_properties(model, _LINEAGE)}
+            report = dataclasses.replace(report, facts={**report.facts, "lineage": lineage})
             logging.info("%s", report.summarize())
             _write_report(output_dict["report"][0], report, policy.target, title=f"Checks of {model.uri}")
             _write_blessing(output_dict["blessing"][0], report, policy.target, model)
+            infra_blessing = get_artifact(output_dict, "infra_blessing")
+            if infra_blessing is not None:
+                write_infra_blessing(
+                    infra_blessing,
+                    report,
+                    target=policy.target,
+                    saved_model_dir=serving_dir,
+                    baseline=baseline,
+                    make_warmup=read_flag(exec_properties.get("make_warmup")),
+                    limits=policy.make_limits(),
+                )
+            if not report.passed and read_flag(exec_properties.get("raise_on_rejection")):
+                raise ModelRejectedError(report, keep_report(find_local_dir(output_dict["report"][0].uri)))
+
+
+def _find_serving_dir(model: Any) -> Path:
+    # The very path that TFX's Pusher takes: what is checked is what is pushed.
+    return find_local_dir(path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model)))
+
+
+def _load_baseline(artifact: Any | None) -> Baseline | None:
+    answers = None if artifact is None else load_baseline(find_local_dir(artifact.uri) / BASELINE_FILE)
+    # Without samples there is nothing to compare with, which the checks then say.
+    return answers if answers is not None and answers.samples else None
 
 
 def _check_model(
-    model: Any, baseline: Any | None, signatures: Sequence[SignatureRequest], policy: CheckPolicy
+    serving_dir: Path,
+    baseline: Baseline | None,
+    signatures: Sequence[SignatureRequest],
+    policy: CheckPolicy,
+    previous_dir: Path | None,
+    examples: ExamplesSource | None,
 ) -> Report:
-    # The very path that TFX's Pusher takes: what is checked is what is pushed.
-    serving_path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    answers = None if baseline is None else load_baseline(find_local_dir(baseline.uri) / BASELINE_FILE)
-    return check_servable(
-        find_local_dir(serving_path),
+    report = check_servable(
+        serving_dir,
         signatures=signatures,
-        # Without samples there is nothing to compare with, which the checks then say.
-        baseline=answers if answers is not None and answers.samples else None,
+        baseline=baseline,
+        previous=previous_dir,
+        examples=examples,
         policy=policy,
     )
+    return add_compatibility(report, serving_dir)
 
 
 def _write_report(artifact: Any, report: Report, target: str, *, title: str) -> None:

@@ -101,6 +101,8 @@ def _check_model(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, s
         yield (*at, "policy"), _flatten(error)
     else:
         yield from _check_target(model, at)
+        if model.examples is not None and not model.policy.get("metrics"):
+            yield (*at, "examples"), "has no use without section metrics of the policy, which names the label"
     if model.default_signature not in (None, "first", *model.signatures) and model.signatures:
         yield (
             (*at, "default_signature"),

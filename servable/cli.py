@@ -29,6 +29,7 @@ from servable.cli_checking import (
     inspect_place,
     write_files,
 )
+from servable.cli_examples import add_examples_options, read_examples
 from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
     SignatureAction,
@@ -121,6 +122,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--input", action=SignatureAction, metavar="KEY", help="an input that it must have")
     check.add_argument("--output", action=SignatureAction, metavar="KEY", help="an output that it must have")
+    add_examples_options(check)
     check.set_defaults(run=_check)
 
     targets = commands.add_parser("targets", help="list the runtimes that a model can be made for")
@@ -192,7 +194,9 @@ def _check(arguments: argparse.Namespace) -> int:
     from servable.checks.suite import check_servable
     from servable.cli_text import write_report
 
-    report = inspect_place(arguments, partial(check_servable, signatures=read_requests(arguments)))
+    examples, change_policy = read_examples(arguments)
+    inspection = partial(check_servable, signatures=read_requests(arguments), examples=examples)
+    report = inspect_place(arguments, inspection, change_policy=change_policy)
     if arguments.json:
         print_json(report.to_dict())
     else:

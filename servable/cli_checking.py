@@ -7,6 +7,7 @@ at, and the report goes out, as a page or SARIF too if that was asked for. No Te
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,12 +60,18 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Report:
+def inspect_place(
+    arguments: argparse.Namespace,
+    inspection: Inspection,
+    *,
+    change_policy: Callable[[CheckPolicy], CheckPolicy] | None = None,
+) -> Report:
     """Looks at the SavedModel that was named, and writes the files that were asked for.
 
     Args:
         arguments: With the options of `add_checking_options`.
         inspection: What looks at it.
+        change_policy: Puts into the policy what other options say.
 
     Raises:
         SettingsError: A file that was named cannot be read, or is wrong.
@@ -76,6 +83,9 @@ def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Repo
     from servable.cli_text import show_progress
 
     read_target(arguments)  # a typo is told before anything is fetched
+    policy = read_policy(arguments)
+    if change_policy is not None:
+        policy = change_policy(policy)
     baseline = load_baseline(arguments.baseline) if arguments.baseline is not None else None
     with (
         show_progress(enabled=not arguments.json) as progress,
@@ -88,7 +98,7 @@ def inspect_place(arguments: argparse.Namespace, inspection: Inspection) -> Repo
                 where=source.address or str(source.path),
                 advice="name the folder itself, such as digits/1",
             )
-        report = inspection(source.path, baseline=baseline, policy=read_policy(arguments), progress=progress)
+        report = inspection(source.path, baseline=baseline, policy=policy, progress=progress)
         report = name_report(add_page_facts(arguments, report, source.path), source.renamed)
     write_files(arguments, report)
     return report

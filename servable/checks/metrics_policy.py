@@ -6,7 +6,6 @@ No TensorFlow here.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -133,14 +132,6 @@ class MetricsPolicy:
         if faults:
             raise ValueError("; ".join(faults))
         return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Gives plain values that `from_dict` reads."""
-        plain = dataclasses.asdict(self)
-        plain["task"] = self.task.value
-        plain["serialized_inputs"] = sorted(self.serialized_inputs)
-        plain["classes"] = list(self.classes)
-        return plain
 
 
 def list_budget_names(task: Task) -> tuple[str, ...]:

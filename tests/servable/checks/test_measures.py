@@ -65,7 +65,7 @@ def merge(first, *others):
 
 
 def test_auc_by_hand_with_ties():
-    # Pairs of positive and negative: (0.9, 0.1) and (0.9, 0.5) are won, (0.5, 0.1) is won, (0.5, 0.5) is tied.
+    # Positive against negative: (0.9, 0.1), (0.9, 0.5) and (0.5, 0.1) are won, (0.5, 0.5) is tied.
     bins = ScoreBins()
     bins.add(np.array([1, 1, 0, 0]), np.array([0.9, 0.5, 0.1, 0.5]))
     assert bins.list_figures() == {"accuracy": 0.75, "auc": 3.5 / 4, "auc_error": 0.5 / 4}

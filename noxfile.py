@@ -1,4 +1,4 @@
-"""The sessions that people run: digits (the worked example), tests, lint, zoo, targets, fuzz, bench.
+"""The sessions that people run: digits (the worked example), tests, lint, zoo, targets, faults, fuzz, bench.
 
 All share one environment, `.venv`, installed from the lock of the Python that fits this machine.
 """
@@ -48,6 +48,12 @@ def targets(session: nox.Session) -> None:
     versions = ("1.12.3", "1.14.0", "1.15.5", "2.3.4", "2.4.4", "2.6.5", "2.7.4", "2.11.1")
     _run(session, "-m", "servable.cli", "runtimes", "add", *versions)
     _run(session, "-m", "pytest", "tests/targets", "--every-case", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Harm good SavedModels in a hundred ways, and print which check found each."""
+    _run(session, "-m", "pytest", "tests/faults", *session.posargs)
 
 
 @nox.session

@@ -66,19 +66,21 @@ def _try_sizes(signature: Signature, visit: Visit, context: Context) -> Iterator
             received.setdefault(key, {})[size] = value.shape
     for key, shapes in received.items():
         if has_free_rows(signature.outputs[key]):
-            yield from _judge_rows(shapes, f"{where}, output {key}")
+            # An input of a fixed size may say how many rows there are, as that of a sparse tensor does.
+            is_all = all(has_free_rows(spec) for spec in signature.inputs.values())
+            yield from _judge_rows(shapes, f"{where}, output {key}", is_all=is_all)
     for size, reason in too_large.items():
         yield Finding(_NAME, Severity.INFO, f"a request of {size} rows was not tried: {reason}", where)
 
 
-def _judge_rows(shapes: Mapping[int, tuple[int, ...]], where: str) -> Iterator[Finding]:
+def _judge_rows(shapes: Mapping[int, tuple[int, ...]], where: str, *, is_all: bool) -> Iterator[Finding]:
     wrong = {size: shape for size, shape in shapes.items() if shape[:1] != (size,)}
     if not wrong:
         return
     shown = "; ".join(f"{size} rows in, {list(shape)} out" for size, shape in wrong.items())
     message = f"{shown}: a server that batches can't split this"
     counts = {shape[0] for shape in shapes.values() if shape}
-    if len(shapes) > 1 and len(counts) == 1 and all(shapes.values()):
+    if is_all and len(shapes) > 1 and len(counts) == 1 and all(shapes.values()):
         # Declared free, and the same for each request: all rows but these stay without an answer.
         advice = "Look for a batch size that the graph has as a constant (a tile, a broadcast, a reduction)."
         yield make_error(_NAME, message, where=where, advice=advice)

@@ -24,7 +24,7 @@ from servable.signature import Signature
 
 _NAME = "cost"
 _GLANCE_S = 0.02  # for each size of request, where nothing depends on it
-_MEASUREMENT_S = 1.0
+_MEASUREMENT_S = 0.5
 _GLANCE_RUN_S = 0.25  # a model that takes longer is not asked again only for facts
 
 
@@ -59,12 +59,12 @@ def _measure(
     context: Context, sessions: list[Session], signatures: list[Mapping[str, Signature]]
 ) -> list[_Latencies]:
     """Measures each session's latencies, by signature."""
-    decides = is_timed(context.policy.budget) or len(sessions) > 1
+    decides = is_timed(context.policy.budget)
     found: list[_Latencies] = [{} for _ in sessions]
     for name, visit in context.visits.items():
         if any(name not in offered for offered in signatures):
             continue
-        if not decides and visit.elapsed_s > _GLANCE_RUN_S:
+        if not decides and len(sessions) == 1 and visit.elapsed_s > _GLANCE_RUN_S:
             continue
         signature = context.signatures[name]
         total = count_rows(signature, visit.inputs)

@@ -29,7 +29,7 @@ class Probe(NamedTuple):
     Attributes:
         what: Its values in words.
         inputs: Arrays by serving key.
-        is_finite: Whether NaN in the answer would come from the model alone.
+        is_finite: Whether NaN in the answer would say something: the mean of no rows is rightly none.
     """
 
     what: str
@@ -53,7 +53,7 @@ def list_probes(signature: Signature, inputs: Mapping[str, np.ndarray]) -> Itera
         if any(value.dtype.kind in kinds and value.size for value in few.values()):
             yield Probe(what, changed)
     if can_take:
-        yield Probe("no rows", take_rows(signature, inputs, []))
+        yield Probe("no rows", take_rows(signature, inputs, []), is_finite=False)
 
 
 def _list_changes() -> Iterator[tuple[str, str, Callable[[np.ndarray], np.ndarray]]]:

@@ -47,7 +47,7 @@ def _probe(
     for probe in list_probes(signature, visit.inputs):
         result = context.call(signature, probe.inputs)
         if result.fault is None:
-            for key in honest:
+            for key in honest if probe.is_finite else ():
                 if count_not_finite(result.outputs[key])[0]:
                     nan.setdefault(key, []).append(probe.what)
         elif result.fault.kind is FaultKind.STATUS:

@@ -52,7 +52,12 @@ def _check_signatures(context: Context) -> Report:
         if request.name not in signatures:
             found = ", ".join(signatures) or "none"
             findings.append(
-                make_error(_NAME, f"signature {request.name!r} was asked for and is not there: found {found}")
+                make_error(
+                    _NAME,
+                    f"signature {request.name!r} was asked for and is not there: found {found}",
+                    where=str(context.model_path),
+                    advice="Export again with this signature, or ask for one that is there.",
+                )
             )
             continue
         for difference in find_differences(request, signatures[request.name]):
@@ -66,9 +71,11 @@ def _check_signatures(context: Context) -> Report:
 
 def _check_signature(signature: Signature, context: Context) -> Iterator[Finding]:
     where = f"signature {signature.name}"
-    if signature.method not in METHOD_NAMES:
+    # As it is written: servers compare the whole name, and "predict" alone is none.
+    method = context.meta_graph.signature_def[signature.name].method_name
+    if method not in METHOD_NAMES.values():
         expected = ", ".join(METHOD_NAMES.values())
-        yield make_error(_NAME, f"method: expected {expected}, found {signature.method!r}", where=where)
+        yield make_error(_NAME, f"method: expected {expected}, found {method!r}", where=where)
     if not signature.outputs:
         yield make_error(_NAME, "the signature has no outputs", where=where)
     for side, specs in (("input", signature.inputs), ("output", signature.outputs)):

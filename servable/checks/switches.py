@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from servable.checks.context import Context, make_warning
 from servable.graphs.graph import read_edge
 from servable.report import Finding
 
 _DT_BOOL, _DT_FLOATS = 10, (1, 2, 19)
+_RAW_DTYPES: dict[int, Any] = {10: np.bool_, 1: "<f4", 2: "<f8", 19: "<f2"}
 
 
 def find_switches(check: str, signature_name: str, context: Context) -> Iterator[Finding]:
@@ -40,10 +43,15 @@ def find_switches(check: str, signature_name: str, context: Context) -> Iterator
             )
 
 
-def _read_scalar(node: Any) -> bool | float | None:
+def _read_scalar(node: Any) -> Any:
+    """Reads a bool or a float; None for anything else."""
     tensor = node.attr["value"].tensor
     if tensor.tensor_shape.dim:
         return None
+    # Writers choose freely between the raw bytes and the list of values.
+    if tensor.tensor_content and tensor.dtype in _RAW_DTYPES:
+        values = np.frombuffer(tensor.tensor_content, _RAW_DTYPES[tensor.dtype])
+        return None if values.size != 1 else values[0].item()
     if tensor.dtype == _DT_BOOL:
         return bool(tensor.bool_val and tensor.bool_val[0])
     if tensor.dtype in _DT_FLOATS and (tensor.float_val or tensor.double_val):

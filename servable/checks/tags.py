@@ -29,10 +29,22 @@ def _check_tags(context: Context) -> Report:
         )
     elif matching > 1:
         findings.append(
-            make_error(_NAME, "more than one graph is tagged {serve}", where=str(context.model_path))
+            make_error(
+                _NAME,
+                f"{matching} graphs are tagged {{serve}}, and a server takes the first: found {shown}",
+                where=str(context.model_path),
+                advice="Export again into an empty folder.",
+            )
         )
     elif len(tag_sets) > 1:
-        findings.append(make_warning(_NAME, f"there are further graphs that no server loads: found {shown}"))
+        findings.append(
+            make_warning(
+                _NAME,
+                f"there are further graphs that no server loads: found {shown}",
+                where=str(context.model_path),
+                advice="Leave them out: they are read, checked and copied with each version.",
+            )
+        )
     return context.make_report(_NAME, findings)
 
 

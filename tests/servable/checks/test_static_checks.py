@@ -190,7 +190,7 @@ def test_other_tags(inspect, tags):
 def test_two_graphs_to_serve(inspect):
     model = make_model()
     model.meta_graphs.add().CopyFrom(model.meta_graphs[0])
-    assert "more than one" in find(inspect(model), "tags")[0]
+    assert "2 graphs are tagged" in find(inspect(model), "tags")[0]
 
 
 def test_another_graph_beside_the_one_to_serve(inspect):

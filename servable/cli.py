@@ -1,4 +1,4 @@
-"""The front door: `servable inspect`, `convert`, `check` and `targets`, `runtimes` and `prove`.
+"""The front door: `servable inspect`, `convert`, `check`, `targets`, `diff`, `runtimes` and `prove`.
 
 What passes through: words of a command line come in; sentences, tables or JSON go out, and an exit code:
 0 done, 1 findings, 2 could not, 3 not a model file, 4 usage. TensorFlow is imported only by what needs it.
@@ -29,6 +29,7 @@ from servable.cli_checking import (
     inspect_place,
     write_files,
 )
+from servable.cli_diff import add_diff_command
 from servable.cli_examples import add_examples_options, read_examples
 from servable.cli_limits import add_limit_options, read_limits
 from servable.cli_options import (
@@ -129,7 +130,14 @@ def _build_parser() -> argparse.ArgumentParser:
     add_targets_options(targets)
     targets.set_defaults(run=run_targets)
 
-    for command in (inspect, convert, check, targets, *add_runtime_commands(commands)):
+    for command in (
+        inspect,
+        convert,
+        check,
+        targets,
+        add_diff_command(commands),
+        *add_runtime_commands(commands),
+    ):
         command.add_argument("--json", action="store_true", help="print JSON, nothing else")
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

@@ -95,7 +95,7 @@ def _write(diff: ServableDiff) -> None:
     for section in dict.fromkeys(change.section for change in diff.changes):
         own = [change for change in diff.changes if change.section == section]
         console.print(f"\n{section.capitalize()}:")
-        table = make_table("", "where", show_name(diff.first), show_name(diff.second))
+        table = make_table("", "where", "first", "second")
         for change in own[:_MAX_ROWS]:
             cells = (change.where, change.before, change.after)
             table.add_row(_SIGNS[change.kind.value], *map(show_name, cells))

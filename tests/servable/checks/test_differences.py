@@ -144,6 +144,19 @@ def test_nothing_is_run_that_the_static_checks_refuse(zoo, models):
     assert not found.is_same
 
 
+def test_two_savers_of_one_graph_are_the_same(tmp_path):
+    import tensorflow as tf
+
+    for name in ("a", "b"):
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            x = tf.compat.v1.placeholder(tf.float32, [None, 2], name="x")
+            w = tf.compat.v1.get_variable("w", initializer=np.ones((2, 2), np.float32), use_resource=False)
+            session.run(w.initializer)
+            y = tf.matmul(x, w, name="y")
+            tf.compat.v1.saved_model.simple_save(session, str(tmp_path / name), {"x": x}, {"y": y})
+    assert diff_servables(tmp_path / "a", tmp_path / "b").changes == ()
+
+
 def test_constants_of_frozen_weights_are_compared(tmp_path):
     import tensorflow as tf
 

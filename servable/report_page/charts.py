@@ -178,7 +178,7 @@ def _place_bars(columns: Sequence[tuple[str, int]], tolerance: float | None) -> 
     width = min(step * (1 - _BAR_GAP), 60.0)
     full_height = HEIGHT - _TOP - _BOTTOM - 14  # room for the count of the highest
     most = max(count for _, count in columns) or 1
-    every = math.ceil(len(columns) / 8)
+    every = math.ceil(len(columns) / 7)
     bars = []
     for number, (text, count) in enumerate(columns):
         # A single value among thousands is still seen.

@@ -5,47 +5,62 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from servable.errors import CheckError
 from servable.export.dialects.adapting import adapt_meta_graph
-from servable.formats.protos import GraphDef, MetaGraphDef
-from servable.graphs.graph import index_nodes, iterate_all_nodes, strip_foreign_attrs
+from servable.formats.protos import GraphDef, MetaGraphDef, SavedModel
+from servable.graphs.graph import iterate_all_nodes, strip_foreign_attrs
+from servable.runtime.installed import find_runtime
+from servable.runtime.outcome import Call
+from servable.runtime.session import open_session
 from servable.signature import DTYPE_NUMBERS
 from servable.targets.catalog import Target
 
-PLACES = ("graph", "function", "loop")
 _KEPT = "kept_{}"
 
 
 @pytest.fixture
-def agree():
+def agree(request, tmp_path):
     """Builds a graph with newer ops, adapts it, and has TensorFlow run both.
 
     Called with a function of tensors and the arrays to feed: `agree(call, *feeds, version=..., place=...)`.
-    `shapes` are the placeholders' where these know more than a number of dimensions, or less.
+    `shapes` are the placeholders' where these know more than a number of dimensions, or less. With
+    --every-case, the real runtime of that version is asked too, where it is installed.
     """
-    return _agree
+
+    def check(call, *feeds, version="1.12.3", place="graph", shapes=None, rtol=1e-5, atol=1e-6):
+        shapes = shapes or [[None] * np.ndim(feed) for feed in feeds]
+        graph_def, names, outputs = _build(call, feeds, shapes, place)
+        fed = {f"{name}:0": feed for name, feed in zip(names, feeds, strict=True)}
+        expected = _run(graph_def, fed, outputs)
+        target = make_target(version)
+        adapted, moved = _adapt(graph_def, outputs, expected, target)
+        _compare(_run(adapted.graph_def, fed, moved), expected, rtol=rtol, atol=atol)
+        # For TensorFlow 1, exports are without functions.
+        if request.config.getoption("--every-case") and not (target.is_v1 and place == "function"):
+            _prove(adapted, fed, moved, expected, tmp_path, version=version, rtol=rtol, atol=atol)
+
+    return check
 
 
 def make_target(version):
     return Target(f"tensorflow-{version}", version, "TensorFlow", frozenset(DTYPE_NUMBERS))
 
 
-def _agree(call, *feeds, version="1.12.3", place="graph", shapes=None, rtol=1e-5, atol=1e-6):
-    graph_def, names, outputs = _build(
-        call, feeds, shapes or [[None] * np.ndim(feed) for feed in feeds], place
-    )
-    expected = _run(graph_def, dict(zip(names, feeds, strict=True)), outputs)
-
+def _adapt(graph_def, outputs, expected, target):
     meta_graph = MetaGraphDef(graph_def=GraphDef.FromString(graph_def.SerializeToString()))
+    meta_graph.meta_info_def.tags.append("serve")
     for _, node in iterate_all_nodes(meta_graph.graph_def):
         strip_foreign_attrs(node)
     infos = meta_graph.signature_def["s"].outputs
     for number, (tensor, array) in enumerate(zip(outputs, expected, strict=True)):
         infos[str(number)].name = tensor
         infos[str(number)].dtype = DTYPE_NUMBERS["string" if array.dtype == object else array.dtype.name]
-    replaced = adapt_meta_graph(meta_graph, make_target(version))
+    replaced = adapt_meta_graph(meta_graph, target)
     assert replaced, "nothing was replaced"
-    moved = [infos[str(number)].name for number in range(len(outputs))]
-    received = _run(meta_graph.graph_def, dict(zip(names, feeds, strict=True)), moved)
+    return meta_graph, [infos[str(number)].name for number in range(len(outputs))]
+
+
+def _compare(received, expected, *, rtol, atol):
     for one, other in zip(received, expected, strict=True):
         assert one.shape == other.shape
         assert one.dtype == other.dtype
@@ -53,7 +68,23 @@ def _agree(call, *feeds, version="1.12.3", place="graph", shapes=None, rtol=1e-5
             assert one.tolist() == other.tolist()
         else:
             np.testing.assert_allclose(one.astype(complex), other.astype(complex), rtol=rtol, atol=atol)
-    return index_nodes(meta_graph.graph_def)
+
+
+def _prove(meta_graph, fed, outputs, expected, folder, *, version, rtol, atol):
+    """Asks the runtime that the graph was adapted for."""
+    try:
+        library = find_runtime(version).library
+    except CheckError:
+        return  # not installed
+    saved_model = SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph])
+    (folder / "saved_model.pb").write_bytes(saved_model.SerializePartialToString())
+    with open_session(folder, library=library) as session:
+        assert session.load_fault is None, f"{version} loads it"
+        result = session.run(Call({name: np.asarray(feed) for name, feed in fed.items()}, tuple(outputs)))
+    assert result.fault is None, f"{version} runs it"
+    # Other kernels add up in another order.
+    received = [result.outputs[tensor] for tensor in outputs]
+    _compare(received, expected, rtol=max(rtol, 1e-4), atol=max(atol, 1e-4))
 
 
 def _build(call, feeds, shapes, place):
@@ -109,5 +140,5 @@ def _run(graph_def, feeds, outputs):
             tf.compat.v1.GraphDef.FromString(graph_def.SerializeToString()), name=""
         )
         with tf.compat.v1.Session(graph=graph) as session:
-            results = session.run(outputs, {f"{name}:0": value for name, value in feeds.items()})
+            results = session.run(outputs, feeds)
     return [np.asarray(x, dtype=object if isinstance(x, bytes) else None) for x in results]

@@ -73,8 +73,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Memory and time beside cp and beside the plain TensorFlow script."""
-    _run(session, "-m", "benchmarks.large_checkpoint", *session.posargs)
+    """Memory and time beside cp and plain TensorFlow; with `-- examples`, of labelled examples."""
+    is_of_examples = session.posargs[:1] == ["examples"]
+    script = "many_examples" if is_of_examples else "large_checkpoint"
+    _run(session, "-m", f"benchmarks.{script}", *session.posargs[is_of_examples:])
 
 
 @nox.session

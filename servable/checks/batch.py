@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from servable.checks.context import Check, Context, Visit, make_error, make_warning
+from servable.checks.context import Check, Context, make_error, make_warning
 from servable.checks.rows import count_rows, has_free_rows
+from servable.checks.visits import Visit
 from servable.report import Finding, Report, Severity, Skipped
 from servable.signature import Signature, TensorSpec
 

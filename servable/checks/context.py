@@ -20,7 +20,8 @@ from servable.baseline import Baseline
 from servable.checks.moving import move_model
 from servable.checks.policy import CheckPolicy
 from servable.checks.reach import GraphReach
-from servable.checks.rows import count_rows, find_expense, take_rows
+from servable.checks.rows import take_rows
+from servable.checks.visits import Visit, find_first_name, sort_sizes
 from servable.errors import ServableError
 from servable.formats.checkpoints.bundle import TensorBundle, open_bundle
 from servable.graphs.graph import VARIABLE_OPS, iterate_all_nodes
@@ -35,23 +36,6 @@ _KEPT_BYTES = 32 << 20  # of a single answer
 
 if TYPE_CHECKING:
     from servable.checks.example_plan import ExamplesSource
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What one signature was asked first and what it answered, by serving key.
-
-    Attributes:
-        inputs: Arrays as fed.
-        outputs: Arrays as returned.
-        invented: True when the inputs were made up.
-        elapsed_s: Time of the run.
-    """
-
-    inputs: Mapping[str, np.ndarray]
-    outputs: Mapping[str, np.ndarray]
-    invented: bool
-    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +188,7 @@ class Context:
             signature: One that has a visit.
             rows: Positions in that request, each as often as wanted.
         """
-        key = signature.name, tuple(rows)
+        key = find_first_name(signature.name, self.visits, self.signatures), tuple(rows)
         if key in self._answers:
             return self._answers[key]
         result = self.call(signature, take_rows(signature, self.visits[signature.name].inputs, rows))
@@ -212,19 +196,19 @@ class Context:
             self._answers[key] = result
         return result
 
+    @property
+    def distinct_visits(self) -> dict[str, Visit]:
+        """The visits without those of a signature that is only another name for an earlier one."""
+        visits = self.visits.items()
+        return {n: visit for n, visit in visits if find_first_name(n, self.visits, self.signatures) == n}
+
     def list_batch_sizes(self, signature: Signature) -> tuple[list[int], dict[int, str]]:
         """Gives the sizes of the policy that are tried, and why each other one would be too expensive.
 
         Args:
             signature: One that has a visit.
         """
-        visit = self.visits[signature.name]
-        total = count_rows(signature, visit.inputs) or 1
-        reasons = {
-            size: find_expense(visit.inputs, visit.outputs, visit.elapsed_s, size / total)
-            for size in self.policy.batch_sizes
-        }
-        return [size for size in reasons if not reasons[size]], {s: r for s, r in reasons.items() if r}
+        return sort_sizes(signature, self.visits[signature.name], self.policy.batch_sizes)
 
     def _name_own_folder(self, fault: Fault) -> Fault:
         message = fault.message.replace(str(self.moved[0]), str(self.saved_model_dir))

@@ -61,7 +61,7 @@ def _measure(
     """Measures each session's latencies, by signature."""
     decides = is_timed(context.policy.budget)
     found: list[_Latencies] = [{} for _ in sessions]
-    for name, visit in context.visits.items():
+    for name, visit in context.distinct_visits.items():
         if any(name not in offered for offered in signatures):
             continue
         if not decides and len(sessions) == 1 and visit.elapsed_s > _GLANCE_RUN_S:

@@ -10,8 +10,9 @@ from typing import Any
 
 from servable.baseline import Sample
 from servable.checks.comparison import compare_arrays, count_not_finite
-from servable.checks.context import Check, Context, Visit, make_error, make_warning
+from servable.checks.context import Check, Context, make_error, make_warning
 from servable.checks.figures import compare_in_figures
+from servable.checks.visits import Visit
 from servable.report import Finding, Report, Skipped
 from servable.signature import Signature
 

@@ -10,11 +10,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from servable.checks import op_groups
-from servable.checks.context import Check, Context, Visit, make_error
+from servable.checks.context import Check, Context, make_error
 from servable.checks.neighbours import Seen, compare_answers, compare_rows
 from servable.checks.reach import PlacedNode
 from servable.checks.rows import is_row_wise
 from servable.checks.switches import find_switches
+from servable.checks.visits import Visit
 from servable.graphs.batch_norm import FUSED_OPS
 from servable.report import Finding, Report, Severity, Skipped
 from servable.signature import Signature

@@ -12,9 +12,10 @@ from enum import StrEnum
 import numpy as np
 
 from servable.checks.comparison import compare_arrays, is_inexact
-from servable.checks.context import Context, Visit, make_error, make_warning
+from servable.checks.context import Context, make_error, make_warning
 from servable.checks.rows import count_rows, join_rows, make_neighbour
 from servable.checks.tolerances import Tolerance
+from servable.checks.visits import Visit
 from servable.report import Finding
 from servable.runtime.outcome import CallResult, FaultKind
 from servable.signature import Signature

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from servable.checks.comparison import count_not_finite
-from servable.checks.context import Check, Context, Visit, make_warning
+from servable.checks.context import Check, Context, make_warning
 from servable.checks.probes import Probe, list_probes
 from servable.checks.requests import describe_fault
+from servable.checks.visits import Visit
 from servable.report import Finding, Report, Skipped
 from servable.runtime.outcome import FaultKind
 from servable.signature import Signature
@@ -25,15 +26,16 @@ _ADVICE = "Clip the values in the model, or refuse them in front of it."
 def _check_robustness(context: Context) -> Report:
     findings: list[Finding] = []
     refused: dict[str, list[str]] = {}
-    left_out = [name for name, visit in context.visits.items() if visit.elapsed_s > _MAX_RUN_S]
-    asked = [name for name in context.visits if name not in left_out]
+    visits = context.distinct_visits
+    left_out = [name for name, visit in visits.items() if visit.elapsed_s > _MAX_RUN_S]
+    asked = [name for name in visits if name not in left_out]
     if not asked:
         reason = f"each request takes more than {_MAX_RUN_S:g} s" if left_out else "no signature could be run"
         return Report(str(context.saved_model_dir), skipped=(Skipped(_NAME, reason),))
     for name in asked:
         if not context.session.alive:
             break
-        findings += _probe(context.signatures[name], context.visits[name], context, refused)
+        findings += _probe(context.signatures[name], visits[name], context, refused)
     return context.make_report(_NAME, findings, {"refused_requests": refused} if refused else None)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from servable.checks.context import Check, Context, Visit, make_error
+from servable.checks.context import Check, Context, make_error
 from servable.checks.requests import choose_inputs, describe_fault, judge_fault
+from servable.checks.visits import Visit
 from servable.report import Finding, Report
 from servable.runtime.tensors import find_numpy_dtype
 from servable.signature import Shape, TensorSpec

@@ -20,6 +20,9 @@ def test_reads_every_key():
     policy = CheckPolicy.from_dict(
         {
             "tolerances": {"float32": {"atol": "1e-6", "rtol": 0}},
+            "output_tolerances": {"scores": {"atol": 0.1, "rtol": 0}},
+            "version_folder": True,
+            "budget": {"latency_p99_s": "1e-3"},
             "severities": {"weights": "warning"},
             "switched_off": ["batch"],
             "load_time_s": 10,
@@ -31,6 +34,9 @@ def test_reads_every_key():
     )
     assert policy == CheckPolicy(
         tolerances={"float32": Tolerance(1e-6, 0.0)},
+        output_tolerances={"scores": Tolerance(0.1, 0.0)},
+        version_folder=True,
+        budget={"latency_p99_s": 0.001},
         severities={"weights": Severity.WARNING},
         switched_off=frozenset({"batch"}),
         load_time_s=10.0,
@@ -65,6 +71,8 @@ def test_all_unknown_keys_and_wrong_values_are_told_at_once():
         ({"tolerances": {"int32": {"atol": 1, "rtol": 0}}}, "int32"),
         ({"tolerances": {"float32": {"atol": -1, "rtol": 0}}}, "negative"),
         ({"tolerances": {"float32": {"atol": 1}}}, "takes atol and rtol"),
+        ({"output_tolerances": {"y": {"atol": 0, "rtol": -1}}}, "y must not be negative"),
+        ({"version_folder": 1}, "true or false"),
         ({"run_time_s": 0}, "run_time_s"),
         ({"run_time_s": True}, "must be a number"),
         ({"batch_sizes": [0]}, "batch_sizes"),
@@ -82,3 +90,17 @@ def test_exact_types_tolerate_nothing_and_short_floats_more():
     assert policy.find_tolerance("int64") == Tolerance(0.0, 0.0)
     assert policy.find_tolerance("bfloat16").rtol > policy.find_tolerance("float16").rtol
     assert policy.find_tolerance("float16").rtol > policy.find_tolerance("float32").rtol
+
+
+def test_tolerance_of_an_output_stands_above_that_of_its_type():
+    mine, signatures_own = Tolerance(1.0, 0.0), Tolerance(2.0, 0.0)
+    policy = CheckPolicy(output_tolerances={"y": mine, "a/y": signatures_own})
+    assert policy.find_tolerance("float32", signature="b", output="y") == mine
+    assert policy.find_tolerance("float32", signature="a", output="y") == signatures_own
+    assert policy.find_tolerance("float32", signature="a", output="z") == CheckPolicy().find_tolerance(
+        "float32"
+    )
+
+
+def test_batches_of_64_are_tried_by_default():
+    assert CheckPolicy().batch_sizes == (1, 2, 3, 7, 64)

@@ -107,3 +107,20 @@ def test_nothing_agrees_with_nothing():
 def test_counts_what_is_not_finite():
     assert count_not_finite(np.array([[0, 1], [np.inf, np.nan]])) == (1, 1, (1, 0))
     assert count_not_finite(np.array([1, 2])) == (0, 0, ())
+
+
+def test_one_wrong_element_of_ten_million_is_found_and_located():
+    expected = np.linspace(-1, 1, 10_000_000, dtype=np.float32).reshape(100, 100_000)
+    received = expected.copy()
+    assert compare_arrays(expected, received, LOOSE).message == ""
+    received[63, 54_321] += 0.001
+    message = compare_arrays(expected, received, LOOSE).message
+    assert "1 of 10000000 values differ; worst at [63, 54321]" in message
+
+
+def test_one_wrong_integer_of_ten_million_is_found_and_located():
+    expected = np.arange(10_000_000, dtype=np.int64)
+    received = expected.copy()
+    received[9_999_999] += 1
+    message = compare_arrays(expected, received, LOOSE).message
+    assert "1 of 10000000 values differ; first at [9999999]: expected 9999999, received 10000000" in message

@@ -125,7 +125,7 @@ def test_made_up_inputs_that_are_refused_are_a_warning(exported_models):
     ((check, message),) = find(report, Severity.WARNING)
     assert check == "serving_load"
     assert "Could not parse example" in message
-    assert {s.check for s in report.skipped} == ON_ANSWERS
+    assert {s.check for s in report.skipped} == ON_ANSWERS - {"cost"}
 
 
 def test_real_inputs_that_are_refused_are_an_error(exported_models):
@@ -206,3 +206,48 @@ def test_no_busy_child_outlives_a_killed_parent(exported_models):
     while child.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not child.exists()
+
+
+def test_a_single_row_is_put_beside_another_one(exported_models, rows):
+    # Two of the same row would not show that each is normalized with both.
+    baseline = make_baseline({"x": rows[:1]}, {})
+    report = check_servable(exported_models["batch_moments"], baseline=baseline)
+    assert any(
+        "beside another one" in message for check, message in find(report) if check == "inference_mode"
+    )
+
+
+def test_tolerance_of_one_output_decides(exported_models, rows):
+    baseline = make_baseline({"x": rows}, {"y": rows @ WEIGHTS})
+    for key, passes in (("y", True), ("serving_default/y", True), ("z", False)):
+        policy = CheckPolicy.from_dict({"output_tolerances": {key: {"atol": 0.01, "rtol": 0}}})
+        report = check_servable(exported_models["wrong_element"], baseline=baseline, policy=policy)
+        assert report.passed is passes
+
+
+def test_the_model_runs_from_a_copy_elsewhere(exported_models):
+    report = check_servable(exported_models["vocabulary"])
+    assert report.facts["loaded_from"] == "a copy"
+    assert report.passed
+
+
+def test_cost_is_told_in_figures_and_judged_by_a_budget(exported_models):
+    cost = check_servable(exported_models["right"]).facts["cost"]
+    assert cost["variable_bytes"] == 6 * 3 * 4
+    assert cost["graph_bytes"] == (exported_models["right"] / "saved_model.pb").stat().st_size
+    assert cost["peak_memory_bytes"] > 50e6
+    assert set(cost["latencies"]["serving_default"]) == {"1", "64"}
+    for figures in cost["latencies"]["serving_default"].values():
+        assert 0 < figures["p50_s"] <= figures["p90_s"] <= figures["p99_s"]
+    policy = CheckPolicy.from_dict({"budget": {"variable_bytes": 71}})
+    ((check, message),) = find(check_servable(exported_models["right"], policy=policy))
+    assert (check, "at most 71 bytes of variables, measured 72" in message) == ("cost", True)
+
+
+def test_a_model_beside_itself_is_no_regression(exported_models):
+    path = exported_models["right"]
+    policy = CheckPolicy.from_dict({"budget": {"graph_bytes_ratio": 1.0, "variable_bytes_ratio": 1.0}})
+    report = check_servable(path, previous=path, policy=policy)
+    assert report.passed
+    assert report.facts["cost"]["previous"]["ratios"]["graph_bytes"] == 1.0
+    assert "latency_p50_s" in report.facts["cost"]["previous"]["ratios"]

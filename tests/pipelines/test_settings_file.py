@@ -229,3 +229,18 @@ def test_an_op_that_is_let_in_is_let_in_by_the_checks_too(tmp_path):
     assert settings.models[0].check_policy == {"allowed_ops": ["PyFunc", "ReadFile"], "run_time_s": 9}
     plain = load_settings(write(tmp_path, HEAD + "models: [{name: m, source: s, push: p}]"))
     assert plain.models[0].check_policy == {}
+
+
+def test_a_refused_model_is_passed_over_unless_the_file_says_otherwise(tmp_path):
+    text = """
+pipeline: {name: p, root: r, metadata: m.sqlite}
+models:
+  - {name: a, source: s, push: pushed}
+  - {name: b, source: s, push: pushed, raise_on_rejection: true}
+"""
+    (tmp_path / "settings.yaml").write_text(text)
+    settings = load_settings(tmp_path / "settings.yaml")
+    assert [model.raise_on_rejection for model in settings.models] == [False, True]
+    (tmp_path / "settings.yaml").write_text(text.replace("true", "loudly"))
+    with pytest.raises(SettingsError, match=r"models\[1\]\.raise_on_rejection"):
+        load_settings(tmp_path / "settings.yaml")

@@ -37,6 +37,7 @@ from servable.cli_options import (
     add_conversion_options,
     add_policy_options,
     read_conversion_options,
+    read_path_here,
     read_policy,
     read_requests,
     read_target,
@@ -123,6 +124,12 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--input", action=SignatureAction, metavar="KEY", help="an input that it must have")
     check.add_argument("--output", action=SignatureAction, metavar="KEY", help="an output that it must have")
+    check.add_argument(
+        "--previous",
+        type=read_path_here,
+        metavar="DIR",
+        help="the SavedModel that this one is to replace; both are measured side by side",
+    )
     add_examples_options(check)
     check.set_defaults(run=_check)
 
@@ -203,7 +210,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from servable.cli_text import write_report
 
     examples, change_policy = read_examples(arguments)
-    inspection = partial(check_servable, signatures=read_requests(arguments), examples=examples)
+    inspection = partial(
+        check_servable,
+        signatures=read_requests(arguments),
+        previous=arguments.previous,
+        examples=examples,
+    )
     report = inspect_place(arguments, inspection, change_policy=change_policy)
     if arguments.json:
         print_json(report.to_dict())

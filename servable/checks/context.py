@@ -167,15 +167,7 @@ class Context:
         return None if fault is None else self._name_own_folder(fault)
 
     def call(self, signature: Signature, inputs: Mapping[str, np.ndarray]) -> CallResult:
-        """Calls a signature in the runtime.
-
-        Args:
-            signature: One of `signatures`.
-            inputs: Arrays by serving key.
-
-        Returns:
-            The outputs by serving key, or the fault.
-        """
+        """Calls a signature with arrays by serving key; gives its outputs so, or the fault."""
         result = call_signature(self.session, signature, inputs)
         if result.fault is None:
             return result

@@ -191,3 +191,12 @@ def test_checks_that_need_the_runtime_are_skipped_with_it():
     assert report.passed
     left_out = ["serving_load", "fidelity", "inference_mode", "batch", "cost", "robustness"]
     assert [s.check for s in report.skipped] == left_out
+
+
+def test_the_command_line_takes_a_previous_model(capsys):
+    from servable.cli import main
+
+    path = str(read_case("tf1.12-sm_simple-a")[0])
+    assert main(["check", path, "--previous", path, "--json"]) == 0
+    ratios = json.loads(capsys.readouterr().out)["facts"]["cost"]["previous"]["ratios"]
+    assert ratios["variable_bytes"] == 1.0

@@ -52,7 +52,7 @@ def ask_tensorflow(model_dir: Path, paths: list[Path]) -> dict[str, float]:
 
 def ask_servable(model_dir: Path, paths: list[Path], beam_args: list[str] | None) -> dict[str, float]:
     """Asks as the checks do: in one process, or in a Beam pipeline with these arguments."""
-    from servable.checks.metrics import ExampleFiles
+    from servable.checks.example_files import ExampleFiles
     from servable.checks.policy import CheckPolicy
     from servable.checks.suite import check_servable
 

@@ -18,7 +18,7 @@ from servable.errors import SettingsError, UsageError
 from servable.formats.remote import is_remote
 
 if TYPE_CHECKING:
-    from servable.checks.metrics import ExampleFiles
+    from servable.checks.example_files import ExampleFiles
     from servable.checks.policy import CheckPolicy
 
 _TASKS = ("classification", "binary", "regression")
@@ -52,7 +52,7 @@ def read_examples(
                 "--label and --task say what is measured on examples.", expected="--examples FILE"
             )
         return None, lambda policy: policy
-    from servable.checks.metrics import ExampleFiles
+    from servable.checks.example_files import ExampleFiles
 
     paths = tuple(path for pattern in arguments.examples for path in _find_files(pattern))
     return ExampleFiles(paths), partial(_add_metrics, label=arguments.label, task=arguments.task)

@@ -128,12 +128,7 @@ class ReadFiles(beam.PTransform):
 
 
 class ReadBatches(beam.PTransform):
-    """Reads what tfx-bsl reads as `ExampleBatch`es.
-
-    Args:
-        source: Gives record batches.
-        features: Those that are wanted.
-    """
+    """Reads record batches, such as tfx-bsl gives, as `ExampleBatch`es of the wanted features."""
 
     def __init__(self, source: Any, features: Sequence[str]) -> None:
         super().__init__()
@@ -222,6 +217,7 @@ class AskModel(beam.DoFn):
     def teardown(self) -> None:
         """Gives the model back."""
         if self._counter is not None:
+            self._counter.close()
             self._counter = None
             release_models(self._plan)
 

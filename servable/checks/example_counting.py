@@ -1,14 +1,13 @@
 """Asks a model batch after batch of examples, and counts what comes of it.
 
 What passes through: an `ExamplesPlan` and batches of rows come in, a `Tally` goes out. One process counts
-files by itself (`count_files`); pipelines spread batches over many and merge the tallies.
+files by itself (`example_files`); pipelines spread batches over many and merge the tallies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from servable.checks.example_inputs import (
     plan_inputs,
     take_values,
 )
-from servable.checks.example_plan import Ask, ExamplesPlan, read_batches
+from servable.checks.example_plan import Ask, ExamplesPlan
 from servable.checks.measures import make_measure
 from servable.checks.row_differences import compare_rows
 from servable.checks.tallies import (
@@ -36,7 +35,6 @@ from servable.checks.tallies import (
     Times,
 )
 from servable.formats.tf_examples import ExampleBatch
-from servable.formats.tfrecords import read_record_file
 from servable.runtime.outcome import CallResult, FaultKind
 
 # Halving a request that fails finds the rows that are to blame; so many times for each process, since a model
@@ -45,11 +43,11 @@ _MOST_SEARCHES = 200
 
 
 class BatchCounter:
-    """Counts batches in one process.
+    """Counts batches in one process; while the model answers one, the next is read and the last is judged.
 
     Args:
         plan: What to ask.
-        asks: By side, as `ExamplesPlan.open_models` gives them.
+        asks: By side, as `ExamplesPlan.open_models` gives them; called from one thread.
     """
 
     def __init__(self, plan: ExamplesPlan, asks: Mapping[str, Ask]) -> None:
@@ -57,24 +55,41 @@ class BatchCounter:
         self._asks = asks
         self._inputs: InputPlan = plan_inputs(plan.signature, plan.policy)
         self._searches = 0
-        self.tally = Tally()
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: tuple[Request, ExampleBatch, Future[CallResult]] | None = None
+        self._tally = Tally()
 
     def count(self, batch: ExampleBatch) -> None:
         """Asks the model the rows of a batch."""
-        self.tally.rows += batch.size
+        self._tally.rows += batch.size
         requests, refused = make_requests(self._plan.signature, self._inputs, batch)
         for one in refused:
             self._refuse(one, np.arange(batch.size), batch)
         for request in requests:
-            self._ask_rows(request, batch)
+            answer = self._thread.submit(self._asks[CANDIDATE], request.inputs)
+            self._settle()
+            self._pending = request, batch, answer
 
     def take(self) -> Tally:
         """Gives what was counted so far, and begins anew."""
-        tally, self.tally = self.tally, Tally()
+        self._settle()
+        tally, self._tally = self._tally, Tally()
         return tally
 
-    def _ask_rows(self, request: Request, batch: ExampleBatch) -> None:
-        result = self._asks[CANDIDATE](request.inputs)
+    def close(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            (request, batch, answer), self._pending = self._pending, None
+            self._take_answer(answer.result(), request, batch)
+
+    def _ask(self, side: str, request: Request) -> CallResult:
+        # By the same thread: a model is asked one question at a time.
+        return self._thread.submit(self._asks[side], request.inputs).result()
+
+    def _take_answer(self, result: CallResult, request: Request, batch: ExampleBatch) -> None:
         if result.fault is None:
             self._note_time(CANDIDATE, request, result)
             self._judge(request, result.outputs, batch)
@@ -85,7 +100,8 @@ class BatchCounter:
             middle = len(request.rows) // 2
             for part in (slice(None, middle), slice(middle, None)):
                 inputs = {key: value[part] for key, value in request.inputs.items()}
-                self._ask_rows(Request(request.rows[part], inputs), batch)
+                half = Request(request.rows[part], inputs)
+                self._take_answer(self._ask(CANDIDATE, half), half, batch)
             return
         words = " ".join(result.fault.message.split())
         details = np.full(len(request.rows), words, dtype=object)
@@ -147,7 +163,7 @@ class BatchCounter:
         if column is not None and not find_unfit_rows(column, spec)[request.rows].any():
             others[SOURCE] = take_values(column, spec, request.rows)
         if PREVIOUS in self._asks:
-            result = self._asks[PREVIOUS](request.inputs)
+            result = self._ask(PREVIOUS, request)
             output = result.outputs.get(plan.output)
             if output is not None and output.shape[:1] == (len(request.rows),):
                 self._note_time(PREVIOUS, request, result)
@@ -155,7 +171,7 @@ class BatchCounter:
         return others
 
     def _add(self, side: str, labels: np.ndarray, answers: np.ndarray, usable: np.ndarray) -> None:
-        measure = self.tally.measures.setdefault(side, make_measure(self._plan.policy.task))
+        measure = self._tally.measures.setdefault(side, make_measure(self._plan.policy.task))
         measure.add(labels[usable], answers[usable])
 
     def _compare(
@@ -169,7 +185,7 @@ class BatchCounter:
     ) -> np.ndarray:
         """Compares an output with the source's own, row by row; gives which rows have the latter."""
         limit = self._plan.policy.max_samples
-        difference = self.tally.differences.setdefault(key, Difference(FailingRows(limit)))
+        difference = self._tally.differences.setdefault(key, Difference(FailingRows(limit)))
         column = batch.columns.get(feature)
         spec = self._plan.signature.outputs[key]
         unfit = np.ones(len(request.rows), bool)
@@ -203,7 +219,7 @@ class BatchCounter:
         at = np.flatnonzero(refused.mask)
         if len(at):
             limit = self._plan.policy.max_samples
-            failing = self.tally.reasons.setdefault(refused.reason, FailingRows(limit))
+            failing = self._tally.reasons.setdefault(refused.reason, FailingRows(limit))
             details = [
                 "" if refused.received is None else f"received {refused.received[i]}" for i in at[:limit]
             ]
@@ -214,29 +230,11 @@ class BatchCounter:
                     for i, detail in zip(at[:limit], details, strict=True)
                 ],
             )
-            self.tally.unusable += len(at)
+            self._tally.unusable += len(at)
         return refused.mask
 
     def _fault(self, words: str) -> None:
-        self.tally.faults[words] = self.tally.faults.get(words, 0) + 1
+        self._tally.faults[words] = self._tally.faults.get(words, 0) + 1
 
     def _note_time(self, side: str, request: Request, result: CallResult) -> None:
-        self.tally.times.setdefault(side, Times()).add(len(request.rows), result.elapsed_s)
-
-
-def count_files(paths: Sequence[Path], plan: ExamplesPlan) -> Tally:
-    """Counts TFRecord files of tf.Examples in this process.
-
-    Args:
-        paths: The files, plain or gzipped.
-        plan: What to ask.
-
-    Raises:
-        CheckError: A file cannot be read or is damaged, or TensorFlow's C++ library is not there.
-    """
-    with ExitStack() as stack:
-        counter = BatchCounter(plan, plan.open_models(stack))
-        for path in paths:
-            for batch in read_batches(read_record_file(path), plan, origin=path.name):
-                counter.count(batch)
-        return counter.take()
+        self._tally.times.setdefault(side, Times()).add(len(request.rows), result.elapsed_s)

@@ -9,13 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from servable.checks import layout, ops, tags
 from servable.checks.context import Check, Context, make_error
-from servable.checks.example_counting import count_files
 from servable.checks.example_inputs import find_plan_faults
 from servable.checks.example_plan import ExamplesPlan
 from servable.checks.measures import AUC_BINS
@@ -28,25 +25,6 @@ from servable.signature import DEFAULT_SIGNATURE, Signature
 _NAME = "metrics"
 _SHOWN_IN_MESSAGE = 3
 _BASELINES = {SOURCE: "the source's own answers", PREVIOUS: "the previous model"}
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleFiles:
-    """Examples in TFRecord files of this machine, counted in this process.
-
-    Attributes:
-        paths: Plain or gzipped.
-    """
-
-    paths: tuple[Path, ...]
-
-    def judge(self, plan: ExamplesPlan) -> Report:
-        """Asks the model every row.
-
-        Raises:
-            CheckError: A file cannot be read or is damaged.
-        """
-        return judge_tally(count_files(self.paths, plan), plan)
 
 
 def judge_tally(tally: Tally, plan: ExamplesPlan) -> Report:

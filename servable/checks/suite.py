@@ -76,8 +76,8 @@ def check_servable(
         baseline: Inputs and the source framework's own outputs, by signature name and serving key.
         previous: The SavedModel that this one is to replace, such as the latest that was blessed; its cost is
             measured beside this one's, in the same minute, and so are its metrics.
-        examples: Labelled rows for check `metrics`, such as `servable.checks.metrics.ExampleFiles`; the
-            policy says what is measured.
+        examples: Labelled rows for check `metrics`, such as `servable.checks.example_files.ExampleFiles`;
+            the policy says what is measured.
         policy: Tolerances, limits, severities; `CheckPolicy()` by default.
         progress: Told how many bytes of variables are done.
 

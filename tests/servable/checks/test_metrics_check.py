@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from servable.checks.example_counting import BatchCounter
+from servable.checks.example_files import ExampleFiles
 from servable.checks.example_plan import ExamplesPlan
-from servable.checks.metrics import ExampleFiles, judge_tally
+from servable.checks.metrics import judge_tally
 from servable.checks.metrics_policy import MetricsPolicy
 from servable.checks.policy import CheckPolicy
 from servable.checks.suite import check_servable

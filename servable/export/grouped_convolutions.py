@@ -13,9 +13,13 @@ from servable.formats.protos import NodeDef
 from servable.graphs.graph import normalize_tensor, unique_name
 from servable.signature import DTYPE_NUMBERS, TensorSpec
 from servable.targets.catalog import Target
+from servable.targets.layouts import has_channels_first
 
-# Kernels for a CPU take groups in 2.11 and not yet in 2.7, as these runtimes say themselves.
+# Kernels for a CPU take groups in 2.11 and not yet in 2.7: of two dimensions they say so themselves, of three
+# some load and answer wrongly.
 _FIRST_WITH_GROUPS: Final = (2, 11)
+# Op to the number of axes of its images.
+_AXES: Final = {"Conv2D": 4, "Conv3D": 5}
 _INT32: Final = DTYPE_NUMBERS["int32"]
 
 
@@ -32,7 +36,7 @@ def split_grouped_convolutions(
         infer: Tells shapes of tensors of the graph.
     """
     result = dict(nodes)
-    convolutions = [node for node in nodes.values() if node.op == "Conv2D"]
+    convolutions = [node for node in nodes.values() if node.op in _AXES]
     if not convolutions or target.series >= _FIRST_WITH_GROUPS:
         return result
     ends = {node.name: [normalize_tensor(text) for text in node.input[:2]] for node in convolutions}
@@ -45,14 +49,14 @@ def split_grouped_convolutions(
 
 
 def _find_axis(node: Any) -> int:
-    layout = node.attr["data_format"].s if "data_format" in node.attr else b"NHWC"
-    return 1 if layout == b"NCHW" else 3
+    return 1 if has_channels_first(node) else _AXES[node.op] - 1
 
 
 def _count_groups(node: Any, images: TensorSpec, kernel: TensorSpec) -> int:
-    if images.shape is None or kernel.shape is None or not len(images.shape) == len(kernel.shape) == 4:
+    axes = _AXES[node.op]
+    if images.shape is None or kernel.shape is None or not len(images.shape) == len(kernel.shape) == axes:
         return 1
-    channels, taken = images.shape[_find_axis(node)], kernel.shape[2]
+    channels, taken = images.shape[_find_axis(node)], kernel.shape[-2]
     return channels // taken if channels and taken else 1
 
 
@@ -60,7 +64,7 @@ def _split_node(nodes: dict[str, Any], node: Any, groups: int) -> None:
     dtype = node.attr["T"].type
     images, kernel, *waits = node.input
     image_axis = _add_axis(nodes, node, _find_axis(node))
-    kernel_axis = _add_axis(nodes, node, 3)
+    kernel_axis = _add_axis(nodes, node, _AXES[node.op] - 1)
     image_parts = _add_node(nodes, f"{node.name}/images", "Split", [image_axis, images], dtype)
     kernel_parts = _add_node(nodes, f"{node.name}/kernels", "Split", [kernel_axis, kernel], dtype)
     for parts in (image_parts, kernel_parts):

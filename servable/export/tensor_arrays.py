@@ -22,6 +22,8 @@ from servable.targets.registry import Registry
 
 _CREATING_OPS: Final = frozenset({"TensorListReserve", "TensorListFromTensor"})
 _WRITING_OP: Final = "TensorListSetItem"
+# Whether a list takes an element behind its last one.
+_GROWING_ATTR: Final = "resize_if_index_out_of_bounds"
 _READING_OPS: Final = frozenset({"TensorListGetItem", "TensorListStack", "TensorListLength"})
 _PASSING_OPS: Final = frozenset({"Identity", "Enter", "Exit", "Merge", "NextIteration", "Switch"})
 _VARIANT: Final = DTYPE_NUMBERS["variant"]
@@ -117,7 +119,12 @@ class _Replacement:
         self._registry = registry
         self._creators = creators
         self._types = {name: body.nodes[name].attr["element_dtype"].type for name in set(creators.values())}
-        self._single = {name for name in self._types if _has_one_element(self._nodes, name)}
+        self._growing = {
+            creator
+            for name, creator in creators.items()
+            if self._nodes[name].op == _WRITING_OP and self._nodes[name].attr[_GROWING_ATTR].b
+        }
+        self._single = {name for name in self._types if _has_one_element(self._nodes, name)} - self._growing
         self._arrays: dict[str, str] = {}
         self._entered: dict[str, str] = {}
 
@@ -141,7 +148,7 @@ class _Replacement:
             self._body.replace(node.name, [site.add_const(b"" if name == "string" else 0, name)])
             return
         if node.op == "TensorListReserve":
-            array = self._add_array(site, site.inputs[1], dtype)
+            array = self._add_array(site, site.inputs[1], dtype, grows=node.name in self._growing)
             flow = f"{array}:1"
         else:
             values = site.inputs[0]
@@ -154,9 +161,9 @@ class _Replacement:
         self._arrays[node.name] = array
         self._body.replace(node.name, [flow])
 
-    def _add_array(self, site: Site, size: str, dtype: int) -> str:
+    def _add_array(self, site: Site, size: str, dtype: int, *, grows: bool = False) -> str:
         # An element may be read in several places, and again in a later turn.
-        return site.add("TensorArrayV3", [size], dtype=dtype, clear_after_read=False)
+        return site.add("TensorArrayV3", [size], dtype=dtype, dynamic_size=grows, clear_after_read=False)
 
     def _write(self, site: Site, creator: str) -> None:
         flow, index, value = site.inputs

@@ -98,6 +98,23 @@ def keep_last_state(module):
     return call
 
 
+def grow_list(module):
+    """A list that begins empty and takes one more element each turn."""
+    import tensorflow as tf
+
+    def call(x):
+        steps = tf.transpose(x, [1, 0, 2])
+        grown = tf.TensorArray(tf.float32, 0, dynamic_size=True)
+
+        def turn(time, grown):
+            return time + 1, grown.write(time, steps[time] * tf.cast(time + 1, tf.float32))
+
+        _, grown = tf.while_loop(lambda time, _: time < tf.shape(steps)[0], turn, (0, grown))
+        return grown.stack()
+
+    return call
+
+
 def nest_loops(module):
     """A loop in a loop, with a list that is made outside and filled inside, and one that is made inside."""
     import tensorflow as tf
@@ -135,31 +152,37 @@ def branch(module):
     return call
 
 
-def test_groups_of_channels_are_taken_apart_where_a_cpu_knows_none(tmp_path):
+@pytest.mark.parametrize(("op", "axes"), [("Conv2D", 2), ("Conv3D", 3)])
+def test_groups_of_channels_are_taken_apart_where_a_cpu_knows_none(tmp_path, op, axes):
     import tensorflow as tf
 
-    kernel = np.random.default_rng(0).standard_normal((3, 3, 2, 6)).astype("float32")
-    images = np.random.default_rng(1).standard_normal((2, 5, 5, 4)).astype("float32")
+    kernel = np.random.default_rng(0).standard_normal((*[3] * axes, 2, 6)).astype("float32")
+    images = np.random.default_rng(1).standard_normal((2, *[5] * axes, 4)).astype("float32")
     # One convolution a group, by hand: channels 0 and 1 make 0 to 2, channels 2 and 3 make 3 to 5.
     parts = [
-        tf.nn.conv2d(images[..., 2 * i : 2 * i + 2], kernel[..., 3 * i : 3 * i + 3], 1, "SAME")
+        tf.nn.convolution(images[..., 2 * i : 2 * i + 2], kernel[..., 3 * i : 3 * i + 3], padding="SAME")
         for i in (0, 1)
     ]
     expected = tf.concat(parts, -1).numpy()
 
     def convolve(module):
         module.kernel = tf.Variable(kernel, name="kernel")
-        compiled = tf.function(lambda x: tf.nn.conv2d(x, module.kernel, 1, "SAME"), jit_compile=True)
+        strides = [1] * (axes + 2)
+
+        def run(x):
+            return getattr(tf.raw_ops, op)(input=x, filter=module.kernel, strides=strides, padding="SAME")
+
+        compiled = tf.function(run, jit_compile=True)
         return lambda x: compiled(x) + 0.0
 
-    body = make_body(convolve, TensorSpec("float32", (None, None, None, 4)))
+    body = make_body(convolve, TensorSpec("float32", (None, *[None] * axes, 4)))
     export(body, tmp_path / "model")
-    convolutions = [n for n in read_meta_graph(tmp_path / "model").graph_def.node if n.op == "Conv2D"]
+    convolutions = [n for n in read_meta_graph(tmp_path / "model").graph_def.node if n.op == op]
     assert len(convolutions) == 2
     np.testing.assert_allclose(ask(tmp_path / "model", images), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("build", [collect_states, keep_last_state, nest_loops, branch])
+@pytest.mark.parametrize("build", [collect_states, keep_last_state, grow_list, nest_loops, branch])
 def test_loops_and_branches_answer_as_before(tmp_path, build):
     body = make_body(build)
     expected = [body.call({"x": value})["y"].numpy() for value in (X, -X, X[:1, :2] + 2)]

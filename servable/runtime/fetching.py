@@ -6,10 +6,10 @@ it runs. No TensorFlow here.
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 from servable.errors import CheckError
@@ -44,13 +44,7 @@ def fetch_wheel(version: str, folder: Path) -> Path:
     Raises:
         CheckError: There is no pip, no such wheel, or no way to it.
     """
-    if importlib.util.find_spec("pip") is None:
-        raise CheckError(
-            "Runtimes are fetched with pip, which is not there.",
-            expected="the package pip",
-            where=sys.executable,
-            advice="install pip, such as with  uv pip install pip",
-        )
+    _require_pip()
     answer = ""
     for package, requirement, python in _list_attempts(version):
         answer = _download(f"{package}=={requirement}", python, folder)
@@ -66,6 +60,19 @@ def fetch_wheel(version: str, folder: Path) -> Path:
         received="\n".join(answer.splitlines()[-1 if _NO_ANSWER not in answer else -_SHOWN_LINES :]),
         advice="look at the version, at the network, and at  python -m pip config list",
     )
+
+
+def _require_pip() -> None:
+    try:
+        # Not by looking for its module: setuptools takes that for the beginning of an import of pip.
+        metadata.version("pip")
+    except metadata.PackageNotFoundError as error:
+        raise CheckError(
+            "Runtimes are fetched with pip, which is not there.",
+            expected="the package pip",
+            where=sys.executable,
+            advice="install pip, such as with  uv pip install pip",
+        ) from error
 
 
 def _list_attempts(version: str) -> Iterator[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -221,7 +222,10 @@ def test_where_pip_gets_no_answer_nothing_else_is_tried(pip, tmp_path, answer):
 
 
 def test_without_pip_it_is_said_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None)
+    def find_no_version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(fetching.metadata, "version", find_no_version)
     with pytest.raises(CheckError, match="pip") as caught:
         fetching.fetch_wheel("2.7.4", tmp_path)
     assert "pip install pip" in caught.value.advice

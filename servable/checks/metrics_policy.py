@@ -17,6 +17,7 @@ from servable.checks.plain_values import (
     read_list,
     read_names,
     read_number,
+    read_section,
     read_text,
     read_whole_number,
 )
@@ -121,14 +122,7 @@ class MetricsPolicy:
         """
         if not isinstance(settings, Mapping):
             raise TypeError(f"must be a section with a label, is {settings!r}")
-        faults = [f"{key}: not known" for key in sorted(set(settings) - set(_READERS), key=str)]
-        values = {}
-        for key in _READERS:
-            if key in settings:
-                try:
-                    values[key] = _READERS[key](settings[key])
-                except (TypeError, ValueError, AttributeError) as error:
-                    faults.append(f"{key}: {error}")
+        values, faults = read_section(settings, _READERS)
         if faults:
             raise ValueError("; ".join(faults))
         return cls(**values)

@@ -6,6 +6,7 @@ What passes through: one value comes in, the same as Python wants it goes out, e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -74,3 +75,26 @@ def read_names(value: Any) -> frozenset[str]:
         TypeError: It is no list.
     """
     return frozenset(str(name) for name in read_list(value))
+
+
+def read_section(
+    settings: Mapping[str, Any], readers: Mapping[str, Callable[[Any], Any]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Reads a section of settings as far as it can be read.
+
+    Args:
+        settings: By key, as they were given.
+        readers: What reads the value of each key that is known, in the order in which faults are told.
+
+    Returns:
+        What was read, by key, and everything that is wrong.
+    """
+    faults = [f"{key}: not known" for key in sorted(set(settings) - set(readers), key=str)]
+    values = {}
+    for key, read in readers.items():
+        if key in settings:
+            try:
+                values[key] = read(settings[key])
+            except (TypeError, ValueError, AttributeError) as error:
+                faults.append(f"{key}: {error}")
+    return values, faults

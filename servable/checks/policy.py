@@ -19,6 +19,7 @@ from servable.checks.plain_values import (
     read_list,
     read_names,
     read_number,
+    read_section,
     read_text,
     read_whole_number,
 )
@@ -129,15 +130,9 @@ class CheckPolicy:
         Raises:
             SettingsError: Keys are not known or values are of the wrong type; all faults at once.
         """
-        known = {item.name for item in dataclasses.fields(cls)}
-        faults = [f"{key}: not known" for key in sorted(set(settings) - known, key=str)]
-        values: dict[str, Any] = {}
-        for key in sorted(known & set(settings)):
-            try:
-                values[key] = _READERS[key](settings[key])
-            except (TypeError, ValueError, AttributeError) as error:
-                faults.append(f"{key}: {error}")
-        _raise_faults(faults, expected="keys " + ", ".join(sorted(known)))
+        readers = dict(sorted(_READERS.items()))
+        values, faults = read_section(settings, readers)
+        _raise_faults(faults, expected="keys " + ", ".join(readers))
         return cls(**values)
 
     def find_tolerance(self, dtype: str, *, signature: str = "", output: str = "") -> Tolerance:

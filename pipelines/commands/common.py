@@ -1,0 +1,61 @@
+"""What the commands share: the settings file on the command line, plain sentences, TFX's log.
+
+What passes through: parsed arguments come in, `Settings` go out. Neither TensorFlow nor TFX here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from pipelines.settings import Settings
+from pipelines.settings_file import load_settings
+
+EXIT_DONE: Final = 0
+EXIT_REFUSED: Final = 1
+EXIT_COULD_NOT: Final = 2
+EXIT_USAGE: Final = 4
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the settings file, and the choice of one model of it."""
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help="settings file, such as configs/local.yaml"
+    )
+    parser.add_argument("--model", metavar="NAME", help="this model of the settings alone")
+
+
+def add_log_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the switch for TFX's log."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="show TFX's own log")
+
+
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """Reads what `add_settings_arguments` added.
+
+    Raises:
+        SettingsError: The file has faults, or there is no such model in it.
+    """
+    settings = load_settings(arguments.config)
+    return settings.select(arguments.model) if arguments.model else settings
+
+
+def quieten_log(verbose: bool) -> None:
+    """Keeps TensorFlow and TFX from logging more than errors, unless that is wanted; before their import."""
+    if not verbose:
+        # TensorFlow's C++ side reads it once, when it is imported.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from absl import logging as absl_logging
+
+        absl_logging.set_verbosity(absl_logging.ERROR)
+        logging.getLogger().setLevel(logging.ERROR)
+
+
+def say(text: str) -> None:
+    """Prints at once, also into a pipe."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,7 +1,8 @@
 """Artifacts as executors need them: a local directory to read or to fill, and custom properties.
 
 What passes through: executors hand in TFX's artifacts, which are only asked for their URI and told their
-properties; so this needs neither TensorFlow nor TFX. It is the one place where a URI becomes a `Path`.
+properties; TFX is needed only to say where in a Model its SavedModel lies. It is the one place where a URI
+becomes a `Path`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,17 @@ def find_local_dir(uri: str) -> Path:
             advice="give the pipeline a pipeline root on a mounted path",
         )
     return Path(uri)
+
+
+def find_serving_dir(model: Any) -> Path:
+    """Finds the SavedModel of a Model artifact: the very path that TFX's Pusher takes.
+
+    Raises:
+        SettingsError: It does not lie on a local file system.
+    """
+    from tfx.utils import path_utils
+
+    return find_local_dir(path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model)))
 
 
 def get_artifact(artifacts: Mapping[str, Sequence[Any]], key: str) -> Any:

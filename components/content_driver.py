@@ -39,13 +39,14 @@ class ToolchainDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     def __init__(self, metadata_handle: Any) -> None:
         base_driver.BaseDriver.__init__(self, metadata_handle)
         portable_base_driver.BaseDriver.__init__(self, metadata_handle)
+        self._resolved_inputs: dict[str, list[Any]] = {}
 
     def resolve_external(self, exec_properties: Mapping[str, Any], input_dict: Artifacts) -> dict[str, str]:
         """Finds the execution properties to add.
 
         Args:
             exec_properties: As the node was given them.
-            input_dict: Resolved input artifacts; empty on Airflow, where they are resolved later.
+            input_dict: Resolved input artifacts.
         """
         return {TOOLCHAIN: describe_toolchain()} | describe_runtimes_here(exec_properties)
 
@@ -65,11 +66,24 @@ class ToolchainDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
             data_types_utils.set_metadata_value(output.exec_properties[key], value)
         return output
 
+    def resolve_input_artifacts(
+        self,
+        input_dict: dict[str, Any],
+        exec_properties: dict[str, Any],
+        driver_args: Any,
+        pipeline_info: Any,
+    ) -> dict[str, list[Any]]:
+        """Keeps what the older stack (Airflow) resolves, which it does not hand to the next step."""
+        self._resolved_inputs = super().resolve_input_artifacts(
+            input_dict, exec_properties, driver_args, pipeline_info
+        )
+        return self._resolved_inputs
+
     def resolve_exec_properties(
         self, exec_properties: dict[str, Any], pipeline_info: Any, component_info: Any
     ) -> dict[str, Any]:
         """Answers the older stack (Airflow), before it registers an execution."""
-        return {**exec_properties, **self.resolve_external(exec_properties, {})}
+        return {**exec_properties, **self.resolve_external(exec_properties, self._resolved_inputs)}
 
     def _prepare_output_artifacts(
         self,

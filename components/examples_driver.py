@@ -1,7 +1,8 @@
-"""Driver of SavedModelValidator: the toolchain, and the content of example files, in TFX's cache key.
+"""Driver of SavedModelValidator: what it reads beside its artifacts, in TFX's cache key.
 
-What passes through: the node's execution properties come in, the digest of the files that a glob finds is
-added. Examples of a channel are in the key already, as artifacts.
+What passes through: the node's execution properties come in; the toolchain, the digest of the files that a
+glob finds, and the pushed version that the model is compared with are added. Examples of a channel, and the
+model of one, are in the key already, as artifacts.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from components.content_driver import ToolchainDriver
+from components.served_model import resolve_served
 
 EXAMPLES_DIGEST = "examples_digest"
 
 
 class ExamplesDriver(ToolchainDriver):
-    """Adds the digest of example files to the cache key, beside the toolchain."""
+    """Adds example files and the version that is served to the cache key, beside the toolchain."""
 
     def resolve_external(
         self, exec_properties: Mapping[str, Any], input_dict: Mapping[str, Sequence[Any]]
@@ -27,12 +29,14 @@ class ExamplesDriver(ToolchainDriver):
 
         Raises:
             OSError: A file cannot be read.
+            ServableError: A pushed version cannot be read.
         """
         added = super().resolve_external(exec_properties, input_dict)
         pattern = exec_properties.get("examples_files") or ""
         if pattern not in ("", "None"):
             added[EXAMPLES_DIGEST] = digest_files(pattern)
-        return added
+        served = resolve_served(exec_properties, input_dict)
+        return added if served is None else added | served.to_properties()
 
 
 def digest_files(pattern: str) -> str:

@@ -92,12 +92,16 @@ def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
         policy=model.check_policy,
         examples_files=model.examples,
         target=model.target,
+        served_dir=model.push_dir if model.compare_with_served else None,
+        make_warmup=model.make_warmup,
         raise_on_rejection=model.raise_on_rejection,
     ).with_id(branch.validate)
     destination = pusher_pb2.PushDestination.Filesystem(base_directory=str(model.push_dir))
+    # A Pusher that is given a model pushes that, and not the copy with warm-up requests.
     pusher = Pusher(
-        model=converter.outputs["model"],
+        model=None if model.make_warmup else converter.outputs["model"],
         model_blessing=validator.outputs["blessing"],
+        infra_blessing=validator.outputs["infra_blessing"] if model.make_warmup else None,
         push_destination=pusher_pb2.PushDestination(filesystem=destination),
     ).with_id(branch.push)
     return converter, validator, pusher

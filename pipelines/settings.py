@@ -7,6 +7,7 @@ Neither TensorFlow nor TFX here, so that a typo is told within a second.
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -31,6 +32,9 @@ from servable.targets.catalog import CURRENT
 
 # A model's name becomes the end of three node ids and the name under which a server finds it.
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+
+# Minute, hour, day, month, weekday: numbers, names, lists, ranges and steps.
+_CRON = r"([\d*/,A-Za-z-]+\s+){4}[\d*/,A-Za-z-]+"
 
 
 def _resolve_path(path: Path, info: ValidationInfo) -> Path:
@@ -58,6 +62,16 @@ Name = Annotated[StrictStr, Field(pattern=_NAME)]
 Switch = Annotated[Scalar, PlainValidator(_take_scalar)]
 
 
+def _check_schedule(text: str) -> str:
+    """Takes five fields; what they may hold is the scheduler's say."""
+    if not re.fullmatch(_CRON, text.strip()):
+        raise ValueError("a schedule takes the five fields of cron, such as '0 3 * * *'")
+    return " ".join(text.split())
+
+
+Schedule = Annotated[StrictStr, AfterValidator(_check_schedule)]
+
+
 class SourceFamily(StrEnum):
     """Which of the two converters takes a model; left out, the file itself decides."""
 
@@ -75,8 +89,9 @@ class PipelineSettings(_Section):
     Attributes:
         name: Name of the pipeline in ML Metadata.
         root: Directory that takes every artifact.
-        metadata: SQLite file of ML Metadata, made when it is missing.
+        metadata: ML Metadata: a SQLite file, made when it is missing, or the address of a database.
         cache: False executes every component again.
+        schedule: When a scheduler runs the pipeline, five fields as of cron; None for runs by hand.
         beam_pipeline_args: How examples are asked, such as ``--runner=FlinkRunner``; this process by default.
     """
 
@@ -84,6 +99,7 @@ class PipelineSettings(_Section):
     root: FilePath
     metadata: FilePath
     cache: StrictBool = True
+    schedule: Schedule | None = None
     beam_pipeline_args: tuple[StrictStr, ...] = ()
 
 
@@ -130,6 +146,8 @@ class ModelSettings(_Section):
         policy: Tolerances, switches and limits of the checks, keys as in `CheckPolicy`.
         examples: Labelled rows, TFRecord files of tf.Examples as a glob; section `metrics` of the policy says
             what is measured on them.
+        compare_with_served: Whether costs and metrics are measured beside the version that was pushed last.
+        make_warmup: Whether the pushed model brings warm-up requests, which are the baseline's inputs.
         raise_on_rejection: Whether the branch fails when the model is not fit to serve, or passes it over.
         push: Directory under which ``<name>/<version>`` appears.
     """
@@ -155,6 +173,8 @@ class ModelSettings(_Section):
     target: StrictStr = CURRENT
     policy: dict[StrictStr, Any] = Field(default_factory=dict)
     examples: FilePath | None = None
+    compare_with_served: StrictBool = False
+    make_warmup: StrictBool = False
     raise_on_rejection: StrictBool = False
     push: FilePath
 

@@ -109,6 +109,8 @@ def _check_model(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, s
             f"names none of the signatures ({', '.join(model.signatures)}); received "
             f"{model.default_signature!r}",
         )
+    if model.make_warmup and not model.make_baseline:
+        yield (*at, "make_warmup"), "needs make_baseline: warm-up requests are made from the baseline"
     if _FORBIDDEN_IN_PATHS in str(model.push_dir):
         yield (*at, "push"), f"must not contain {_FORBIDDEN_IN_PATHS!r}, a name that TFX's Pusher looks for"
 

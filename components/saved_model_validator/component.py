@@ -42,6 +42,7 @@ class SavedModelValidatorSpec(ComponentSpec):
         "policy": ExecutionParameter(type=str),
         "signatures": ExecutionParameter(type=str),
         "examples_files": ExecutionParameter(type=str, optional=True),
+        "served_dir": ExecutionParameter(type=str, optional=True),
         "make_warmup": ExecutionParameter(type=int),
         "raise_on_rejection": ExecutionParameter(type=int),
     }
@@ -72,6 +73,9 @@ class SavedModelValidator(base_beam_component.BaseBeamComponent):
         examples_files: In place of a channel, TFRecord files of tf.Examples, plain or gzipped, as a glob.
         baseline_model: Channel of the model that this one is to replace, such as the latest blessed one: its
             metrics and costs are measured beside this one's.
+        served_dir: In place of that channel, the directory to which versions of the model are pushed: its
+            newest version that is not this very model is the one to replace. Unlike a Resolver's, its answer
+            does not change with a push of this model, so that a run with nothing new is cached.
 
     Outputs:
         `blessing`: ModelBlessing as TFX's Pusher, BulkInferrer and LatestBlessedModelStrategy read it, with
@@ -82,8 +86,8 @@ class SavedModelValidator(base_beam_component.BaseBeamComponent):
 
     Raises:
         SettingsError: The target is not known, or the policy has unknown keys or values, all of which are
-            listed, or names another target; or warm-up requests are wanted without a baseline; or
-            there are examples twice, or without section `metrics` of the policy.
+            listed, or names another target; or warm-up requests are wanted without a baseline; or there are
+            examples or models to compare with twice, or examples without section `metrics` of the policy.
         SignatureError: A signature cannot be.
 
     Example:
@@ -115,6 +119,7 @@ class SavedModelValidator(base_beam_component.BaseBeamComponent):
         examples: Any | None = None,
         examples_files: str | Path | None = None,
         baseline_model: Any | None = None,
+        served_dir: str | Path | None = None,
     ) -> None:
         if make_warmup and baseline is None:
             raise SettingsError(
@@ -123,9 +128,16 @@ class SavedModelValidator(base_beam_component.BaseBeamComponent):
                 received="make_warmup=True without a baseline",
                 advice="give the baseline, or leave make_warmup out",
             )
+        if baseline_model is not None and served_dir is not None:
+            raise SettingsError(
+                "A model is compared with one other model.",
+                expected="baseline_model= or served_dir=",
+                received="both",
+                advice="leave one of them out",
+            )
         rules = add_target(policy, target)
         require_measured(CheckPolicy.from_dict(rules).metrics, examples, examples_files)
-        files = make_absolute(examples_files)
+        files, served = make_absolute(examples_files), make_absolute(served_dir)
         super().__init__(
             spec=SavedModelValidatorSpec(
                 model=model,
@@ -133,6 +145,7 @@ class SavedModelValidator(base_beam_component.BaseBeamComponent):
                 baseline_model=baseline_model,
                 examples=examples,
                 examples_files=None if files is None else str(files),
+                served_dir=None if served is None else str(served),
                 signatures=write_signatures(parse_requests(signatures)),
                 policy=json.dumps(rules, sort_keys=True),
                 # Numbers, since a bool is one on Kubeflow and none elsewhere.

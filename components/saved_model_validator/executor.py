@@ -12,10 +12,10 @@ from typing import Any
 
 from absl import logging
 from tfx.dsl.components.base import base_beam_executor, base_executor
-from tfx.utils import path_utils
 
 from components.artifacts import (
     find_local_dir,
+    find_serving_dir,
     fresh_output_dirs,
     get_artifact,
     read_properties,
@@ -33,6 +33,7 @@ from components.infra_blessing import write_infra_blessing
 from components.options import read_flag, read_object, read_signatures
 from components.rejection import ModelRejectedError, keep_report
 from components.saved_model_validator.examples_reading import choose_runner, open_examples
+from components.served_model import resolve_served
 from servable.baseline import Baseline, load_baseline
 from servable.checks.compatibility import add_compatibility
 from servable.checks.example_plan import ExamplesSource
@@ -81,7 +82,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             input_dict: `model`, and `baseline`, `baseline_model` and `examples` where there are any.
             output_dict: `blessing`, `report` and, where it is there, `infra_blessing`; filled in place.
             exec_properties: `policy` and `signatures`, JSON objects; `make_warmup` and `raise_on_rejection`,
-                1 or 0; `examples_files`, a glob.
+                1 or 0; `examples_files`, a glob; `served_dir`, a directory of versions.
 
         Raises:
             CheckError: A check could not be made. A model that failed one is not an error,
@@ -96,7 +97,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 raise CheckError("There is no model to check.", expected="one Model artifact")
             policy = CheckPolicy.from_dict(read_object(exec_properties.get("policy"), "policy"))
             wanted = read_signatures(exec_properties.get("signatures"))
-            serving_dir = _find_serving_dir(model)
+            # The very path that TFX's Pusher takes: what is checked is what is pushed.
+            serving_dir = find_serving_dir(model)
             baseline = _load_baseline(get_artifact(input_dict, "baseline"))
             examples = open_examples(
                 input_dict.get("examples") or (),
@@ -105,8 +107,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 output_dir=find_local_dir(output_dict["report"][0].uri),
                 make_pipeline=self._make_beam_pipeline,
             )
-            previous = get_artifact(input_dict, "baseline_model")
-            previous_dir = None if previous is None else _find_serving_dir(previous)
+            previous_dir = _find_previous(input_dict, exec_properties)
             report = _check_model(serving_dir, baseline, wanted, policy, previous_dir, examples)
             lineage = {"model_uri": model.uri, **read_properties(model, _LINEAGE)}
             report = dataclasses.replace(report, facts={**report.facts, "lineage": lineage})
@@ -128,9 +129,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 raise ModelRejectedError(report, keep_report(find_local_dir(output_dict["report"][0].uri)))
 
 
-def _find_serving_dir(model: Any) -> Path:
-    # The very path that TFX's Pusher takes: what is checked is what is pushed.
-    return find_local_dir(path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model)))
+def _find_previous(input_dict: dict[str, list[Any]], exec_properties: dict[str, Any]) -> Path | None:
+    previous = get_artifact(input_dict, "baseline_model")
+    if previous is not None:
+        return find_serving_dir(previous)
+    served = resolve_served(exec_properties, input_dict)
+    return None if served is None else served.version_dir
 
 
 def _load_baseline(artifact: Any | None) -> Baseline | None:

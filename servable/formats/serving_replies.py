@@ -19,12 +19,13 @@ from servable.formats.serving_protos import PredictRequest
 
 _PACKAGE: Final = "tensorflow.serving"
 _ANY: Final = ".google.protobuf.Any"
+_EXAMPLE: Final = ".tensorflow.Example"
 
-# Message to field to number and type: a plain type, a message (here, or with a leading dot elsewhere), "*" before
-# a repeated one, "map " before the value of a map whose keys are strings.
+# Message to field to number and type: a plain type, or a message (with a leading dot: of another package). A
+# "*" stands before a repeated one, "map " before the values of a map whose keys are strings.
 _MESSAGES: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
     "PredictResponse": {"outputs": (1, "map .tensorflow.TensorProto"), "model_spec": (2, "ModelSpec")},
-    "ExampleList": {"examples": (1, "*.tensorflow.Example")},
+    "ExampleList": {"examples": (1, f"*{_EXAMPLE}")},
     "ExampleListWithContext": {
         "examples": (1, "*.tensorflow.Example"),
         "context": (2, ".tensorflow.Example"),
@@ -115,7 +116,7 @@ GetModelMetadataResponse: Final[Any] = _get_class("GetModelMetadataResponse")
 GetModelStatusRequest: Final[Any] = _get_class("GetModelStatusRequest")
 GetModelStatusResponse: Final[Any] = _get_class("GetModelStatusResponse")
 
-# Service to method to what is asked and what is answered, from prediction_service.proto and model_service.proto.
+# Service to method to what is asked and what is answered: prediction_service.proto and model_service.proto.
 SERVICES: Final[Mapping[str, Mapping[str, tuple[Any, Any]]]] = {
     f"{_PACKAGE}.PredictionService": {
         "Predict": (PredictRequest, PredictResponse),

@@ -1,36 +1,27 @@
-"""HOW it runs, locally: TFX's LocalDagRunner and ML Metadata in one SQLite file.
+"""HOW it runs, locally: TFX's LocalDagRunner, in this process.
 
-What passes through: `Settings` come in, every model's branch is run, a `RunOutcome` goes out. TFX is imported
-when something is run, not before.
+What passes through: `Settings` come in, a `RunOutcome` goes out. TFX is imported when something is run, not
+before.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from pipelines.conversion import Branch, create_pipeline
-from pipelines.outcome import ModelOutcome, RunOutcome, describe_outcome, find_newest_version, must_push_again
-from pipelines.records import read_executions
-from pipelines.settings import ModelSettings, Settings
-
-# A newest version that lies further ahead is not one of a moment ago: `describe_outcome` tells of it.
-_CLOCK_WAIT_S = 2
+from pipelines.branch_running import run_branches
+from pipelines.outcome import ModelOutcome, RunOutcome
+from pipelines.settings import Settings
 
 
 def run_local(
     settings: Settings, *, report_model: Callable[[ModelOutcome], None] | None = None
 ) -> RunOutcome:
-    """Runs the pipeline in this process, one branch after the other, under one run id.
-
-    A branch that fails does not keep the others from running: each is compiled as a pipeline of its own with
-    the same name, which shares node ids, cache and metadata with the pipeline of all.
+    """Runs the pipeline with LocalDagRunner.
 
     Args:
         settings: What to run.
-        report_model: Called with each model's outcome as soon as it is known.
+        report_model: Called with each model's outcome, in the order of the settings.
 
     Returns:
         What was done for each model. A branch that failed is told there, not raised.
@@ -43,65 +34,10 @@ def run_local(
         >>> outcome.exit_code
         0
     """
-    settings.pipeline.metadata.parent.mkdir(parents=True, exist_ok=True)
-    settings.pipeline.root.mkdir(parents=True, exist_ok=True)
-    run_id = datetime.now().isoformat()
-    outcomes = []
-    for model in settings.models:
-        outcome = _run_model(settings, model, run_id)
-        if report_model is not None:
-            report_model(outcome)
-        outcomes.append(outcome)
-    return RunOutcome(run_id, tuple(outcomes))
+    return run_branches(settings, _run_compiled, report_model=report_model)
 
 
-def _run_model(settings: Settings, model: ModelSettings, run_id: str) -> ModelOutcome:
-    branch = settings.select(model.name)
-    push_node = Branch.from_name(model.name).push
-    error: Exception | None = None
-    try:
-        _run_branch(branch, run_id)
-        pushes = [item for item in _read(branch) if item.node_id == push_node]
-        if must_push_again(next((item for item in pushes if item.run_id == run_id), None), pushes):
-            # Within one run ML Metadata has one execution per node, so this is a run of its own.
-            run_id = f"{run_id}-push-again"
-            _run_branch(branch, run_id, uncached_node=push_node)
-    except Exception as raised:
-        # TFX re-raises whatever an executor raised, and a failed branch must not take the others with it.
-        error = raised
-    executions = _read(branch, run_id) if settings.pipeline.metadata.is_file() else []
-    return describe_outcome(model, executions, error=error)
-
-
-def _read(settings: Settings, run_id: str | None = None) -> list[Any]:
-    return read_executions(settings.pipeline.metadata, settings.pipeline.name, run_id=run_id)
-
-
-def _run_branch(settings: Settings, run_id: str, *, uncached_node: str | None = None) -> None:
-    pipeline = create_pipeline(settings)
-    for model in settings.models:
-        _wait_for_version(model)
-
-    from tfx.dsl.compiler import compiler, constants
+def _run_compiled(compiled: Any) -> None:
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-    from tfx.orchestration.portable import runtime_parameter_utils
 
-    compiled = compiler.Compiler().compile(pipeline)
-    runtime_parameter_utils.substitute_runtime_parameter(
-        compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
-    )
-    for node in compiled.nodes:
-        if node.pipeline_node.node_info.id == uncached_node:
-            node.pipeline_node.execution_options.caching_options.enable_cache = False
     LocalDagRunner().run_with_ir(compiled)
-
-
-def _wait_for_version(model: ModelSettings) -> None:
-    """Lets the clock pass the newest version's number.
-
-    TFX's Pusher numbers versions by whole seconds and takes an existing directory for its own work of an
-    earlier attempt: a second push within one second would push nothing and say that it did.
-    """
-    newest = find_newest_version(model.push_dir)
-    if newest is not None and 0 <= (ahead_s := int(newest.name) - int(time.time())) <= _CLOCK_WAIT_S:
-        time.sleep(ahead_s + 1)

@@ -91,6 +91,7 @@ class PipelineSettings(_Section):
         root: Directory that takes every artifact.
         metadata: ML Metadata: a SQLite file, made when it is missing, or the address of a database.
         cache: False executes every component again.
+        workers: How many models are worked on at the same time.
         schedule: When a scheduler runs the pipeline, five fields as of cron; None for runs by hand.
         beam_pipeline_args: How examples are asked, such as ``--runner=FlinkRunner``; this process by default.
     """
@@ -100,6 +101,7 @@ class PipelineSettings(_Section):
     metadata: FilePath
     cache: StrictBool = True
     schedule: Schedule | None = None
+    workers: Annotated[StrictInt, Field(ge=1)] = 1
     beam_pipeline_args: tuple[StrictStr, ...] = ()
 
 

@@ -9,9 +9,11 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pipelines.outcome import RunOutcome
 from pipelines.settings import Settings
 from pipelines.settings_file import load_settings
 
@@ -59,3 +61,25 @@ def say(text: str) -> None:
     """Prints at once, also into a pipe."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def run_and_report(settings: Settings, run: Callable[..., RunOutcome], *, verbose: bool) -> int:
+    """Runs a pipeline in this process and says of each model what became of it.
+
+    Args:
+        settings: What to run.
+        run: `run_local` or `run_beam`.
+        verbose: Whether TFX's own log is shown.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        OSError: The directories of metadata or artifacts cannot be made.
+    """
+    from pipelines.rendering import render_outcome
+
+    quieten_log(verbose)
+    names = ", ".join(model.name for model in settings.models)
+    say(f"Running pipeline {settings.pipeline.name}: {names}. Importing TFX takes half a minute.")
+    return run(settings, report_model=lambda model: say(render_outcome(model))).exit_code

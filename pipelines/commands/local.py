@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from pipelines.commands.common import add_log_argument, quieten_log, say
+from pipelines.commands.common import add_log_argument, run_and_report
 from pipelines.settings import Settings
 
 HELP: Final = "run the pipeline in this process, with TFX's LocalDagRunner"
@@ -17,16 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Runs every model and says what became of it as soon as that is known.
+    """Runs every model and says what became of it.
 
     Raises:
         OSError: The directories of metadata or artifacts cannot be made.
     """
     from pipelines.local import run_local
-    from pipelines.rendering import render_outcome
 
-    quieten_log(arguments.verbose)
-    names = ", ".join(model.name for model in settings.models)
-    say(f"Running pipeline {settings.pipeline.name}: {names}. Importing TFX takes half a minute.")
-    outcome = run_local(settings, report_model=lambda model: say(render_outcome(model)))
-    return outcome.exit_code
+    return run_and_report(settings, run_local, verbose=arguments.verbose)

@@ -7,7 +7,9 @@ everywhere that Python's and C++'s loaders read a key.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,8 +178,17 @@ def _clear_devices(graph_def: Any) -> None:
 
 
 def _write_fingerprint(saved_model_dir: Path) -> None:
-    """Computes the fingerprint again: the one that TensorFlow wrote describes the message before renaming."""
+    """Computes the fingerprint again: the one that TensorFlow wrote describes the message before renaming.
+
+    Its number, which TensorFlow draws, is derived from the rest, so that the same model is the same bytes.
+    """
+    from tensorflow.core.protobuf import fingerprint_pb2
     from tensorflow.python.saved_model import fingerprinting_utils
 
-    (saved_model_dir / _FINGERPRINT_FILE).unlink(missing_ok=True)
+    path = saved_model_dir / _FINGERPRINT_FILE
+    path.unlink(missing_ok=True)
     fingerprinting_utils.write_fingerprint(str(saved_model_dir))
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(path.read_bytes())
+    fingerprint.uuid = ""
+    fingerprint.uuid = str(uuid.UUID(bytes=hashlib.sha256(fingerprint.SerializeToString()).digest()[:16]).int)
+    path.write_bytes(fingerprint.SerializeToString())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from components.source_kinds import CHECKPOINT_KINDS, KERAS_KINDS
+from pipelines.metadata_store import make_connection_config
 from pipelines.settings import ModelSettings, Settings, SourceFamily
 from servable.errors import SettingsError
 from servable.sources.resolving import resolve_source
@@ -50,13 +51,14 @@ def create_pipeline(settings: Settings) -> Any:
 
     Raises:
         SourceError: A model has no `kind` and its source tells none.
-        SettingsError: An option does not go with the kind of its source.
+        SettingsError: An option does not go with the kind of its source, or the address of ML Metadata names
+            an environment variable that is not set.
 
     Example:
         >>> from tfx.orchestration.local.local_dag_runner import LocalDagRunner
         >>> LocalDagRunner().run(create_pipeline(load_settings(Path("configs/digits.yaml"))))
     """
-    from tfx.orchestration import metadata, pipeline
+    from tfx.orchestration import pipeline
 
     nodes = [node for model in settings.models for node in create_branch(model)]
     return pipeline.Pipeline(
@@ -64,9 +66,7 @@ def create_pipeline(settings: Settings) -> Any:
         pipeline_root=str(settings.pipeline.root),
         components=nodes,
         enable_cache=settings.pipeline.cache,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            str(settings.pipeline.metadata)
-        ),
+        metadata_connection_config=make_connection_config(settings.pipeline.metadata),
         beam_pipeline_args=list(settings.pipeline.beam_pipeline_args),
     )
 

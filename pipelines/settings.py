@@ -24,6 +24,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from pipelines.metadata_address import check_location, is_address
 from servable.errors import SettingsError
 from servable.formats.remote import is_remote, read_local_path
 from servable.model import Scalar
@@ -56,8 +57,21 @@ def _read_location(value: Any, info: ValidationInfo) -> Path | str:
     return str(value) if is_remote(str(value)) else _resolve_path(read_local_path(str(value)), info)
 
 
+def _read_store(value: Any, info: ValidationInfo) -> Path | str:
+    """Takes the address of a database as it stands, and anything else as the path of a SQLite file."""
+    if not isinstance(value, str | Path):
+        raise ValueError("metadata takes the path of a SQLite file or the address of a database")
+    if not is_address(str(value)):
+        return _resolve_path(Path(value), info)
+    try:
+        return check_location(str(value))
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
+
+
 FilePath = Annotated[Path, AfterValidator(_resolve_path)]
 Location = Annotated[Path | str, PlainValidator(_read_location)]
+Store = Annotated[Path | str, PlainValidator(_read_store)]
 Name = Annotated[StrictStr, Field(pattern=_NAME)]
 Switch = Annotated[Scalar, PlainValidator(_take_scalar)]
 
@@ -98,7 +112,7 @@ class PipelineSettings(_Section):
 
     name: Name
     root: FilePath
-    metadata: FilePath
+    metadata: Store
     cache: StrictBool = True
     schedule: Schedule | None = None
     workers: Annotated[StrictInt, Field(ge=1)] = 1

@@ -72,7 +72,11 @@ def _describe_fault(detail: Mapping[str, Any]) -> tuple[KeyPath, str]:
         message = "is missing"
     elif detail["type"] == "string_pattern_mismatch":
         message = f"may hold letters, digits, _ and - only; received {detail['input']!r}"
+    elif isinstance(cause := getattr(detail.get("ctx", {}).get("error"), "__cause__", None), SettingsError):
+        # It says itself what was received, without a password that may stand there.
+        message = _flatten(cause)
     elif not isinstance(detail["input"], Mapping | list):
+        message = message.removeprefix("Value error, ")
         message = f"{message[0].lower()}{message[1:]}; received {detail['input']!r}"
     return loc, message
 

@@ -244,3 +244,35 @@ models:
     (tmp_path / "settings.yaml").write_text(text.replace("true", "loudly"))
     with pytest.raises(SettingsError, match=r"models\[1\]\.raise_on_rejection"):
         load_settings(tmp_path / "settings.yaml")
+
+
+def test_metadata_is_a_file_or_the_address_of_a_database(tmp_path):
+    kept = load_settings(write(tmp_path, HEAD + "models: [{name: a, source: x, push: out}]\n"))
+    assert kept.pipeline.metadata == tmp_path / "m.sqlite"
+    address = "postgresql://trainer:${SECRET}@db.example/mlmd"
+    text = HEAD.replace("m.sqlite", f'"{address}"') + "models: [{name: a, source: x, push: out}]\n"
+    assert load_settings(write(tmp_path, text)).pipeline.metadata == address
+
+
+def test_a_password_in_the_file_is_refused_and_not_told(tmp_path):
+    text = HEAD.replace("m.sqlite", '"mysql://trainer:geheim@db.example/mlmd"')
+    (fault,) = list_faults(tmp_path, text + "models: [{name: a, source: x, push: out}]\n")
+    assert fault.startswith("line 1: pipeline.metadata: A password does not belong into the address.")
+    assert "geheim" not in fault
+
+
+@pytest.mark.parametrize(
+    ("schedule", "is_right"),
+    [("15 */2 * * mon-fri", True), ("0 3 1,15 * *", True), ("@daily", False), ("0 3 * *", False)],
+)
+def test_a_schedule_has_the_five_fields_of_cron(tmp_path, schedule, is_right):
+    text = HEAD.replace("}", f', schedule: "{schedule}"}}') + "models: [{name: a, source: x, push: out}]\n"
+    if is_right:
+        assert load_settings(write(tmp_path, text)).pipeline.schedule == schedule
+    else:
+        assert "five fields of cron" in list_faults(tmp_path, text)[0]
+
+
+def test_warm_up_requests_need_a_baseline(tmp_path):
+    text = HEAD + "models: [{name: a, source: x, push: out, make_warmup: true, make_baseline: false}]\n"
+    assert "needs make_baseline" in list_faults(tmp_path, text)[0]

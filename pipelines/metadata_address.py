@@ -180,7 +180,8 @@ def hide_password(text: str) -> str:
     """Puts stars where a password may stand in an address; an unclear one loses all before its last "@"."""
     scheme, mark, rest = text.partition("://")
     if not mark or "@" not in rest:
-        return text.partition("?")[0]
+        # What stands in the place of a port may be a password whose host was forgotten.
+        return re.sub(r":(?!//)(?!\d+(?:[/?]|$))[^/]*", ":***", text.partition("?")[0])
     account, _, place = rest.rpartition("@")
     user = account.partition(":")[0]
     stars = ":***" if ":" in account else ""

@@ -1,4 +1,4 @@
-"""Keeps passwords out of the log, where TFX writes the configuration of its connection with all that is in it.
+"""Keeps passwords out of the log, where TFX writes the whole configuration of its connection.
 
 What passes through: a password comes in once; from then on, the log records of this process lose it on their
 way out. Only the standard library here.

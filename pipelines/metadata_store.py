@@ -1,39 +1,27 @@
 """Opens ML Metadata where it is kept: a SQLite file, MySQL, MariaDB, PostgreSQL or a gRPC server.
 
 What passes through: a path or an address comes in; a connection's configuration for TFX, or an open store,
-goes out. A configuration holds the password in the clear: it is made in the process that connects and goes into
-no file. ML Metadata is imported when a function is called, TFX is not.
+goes out. A configuration holds the password in the clear: it is made in the process that connects, and goes
+into no file. ML Metadata is imported when a function is called, TFX is not.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.metadata_address import PASSWORD_VARIABLE, StoreAddress, check_location, is_address
+from pipelines.metadata_address import StoreAddress, check_location, is_address
+from pipelines.metadata_failures import OpeningFailure, catch_native_messages
 from pipelines.metadata_secrets import keep_out_of_logs
 from servable.errors import SettingsError
 
-__all__ = ["check_location", "describe_location", "is_address", "make_connection_config", "open_store"]
+__all__ = ["check_location", "is_address", "make_connection_config", "open_store"]
 
-# Several processes that make the tables of an empty database at once abort one another, which passes.
+# Processes that make the tables of an empty database at the same time abort one another, which passes.
 _ATTEMPTS: Final = 6
-_FIRST_WAIT_S: Final = 0.2
-
-# What a database says when trying again will not help, in lower case, and what to do about it.
-_LASTING: Final = (
-    ("access denied", f"put the right password into {PASSWORD_VARIABLE}, and look at the user's rights"),
-    ("password authentication failed", f"put the right password into {PASSWORD_VARIABLE}"),
-    ("no password supplied", f"put the password into {PASSWORD_VARIABLE}"),
-    ("no pg_hba.conf entry", "let this machine in, in the server's pg_hba.conf"),
-    ("unknown database", "make it once: mysql -e 'CREATE DATABASE {database}'"),
-    ("does not exist", "make it once: createdb --host {host} --port {port} --username {user} {database}"),
-    ("permission denied", "look at the rights of the user, and of the file"),
-    ("schema_version", "the store was made by another version of ML Metadata: upgrade it as that says"),
-)
+_FIRST_WAIT_S: Final = 0.05
 
 
 def make_connection_config(location: Path | str) -> Any:
@@ -76,26 +64,34 @@ def open_store(location: Path | str, *, read_only: bool = True) -> Any:
         if not read_only:
             location.parent.mkdir(parents=True, exist_ok=True)
     config = _make_config(location, read_only=read_only)
-    from ml_metadata import errors, metadata_store
-
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
-            store = metadata_store.MetadataStore(config)
-            if isinstance(location, str):
-                store.get_context_types()  # a gRPC server is not asked before
-        except (errors.StatusError, RuntimeError) as error:
-            advice = _find_advice(str(error), location)
-            if advice or attempt == _ATTEMPTS - 1:
-                raise _make_error(location, str(error), advice) from error
-            time.sleep(_FIRST_WAIT_S * 2**attempt * (0.5 + random.random()))
-        else:
-            return store
+            return _connect(config, location)
+        except _OpeningError as error:
+            failure = error.failure
+            if failure.is_lasting or attempt == _ATTEMPTS:
+                raise failure.make_error(location) from error.__cause__
+        time.sleep(_FIRST_WAIT_S * 2**attempt * (0.5 + random.random()))
     raise AssertionError("unreachable")
 
 
-def describe_location(location: Path | str) -> str:
-    """Names a location for people; an address holds no password, only the name of a variable."""
-    return str(location)
+class _OpeningError(Exception):
+    def __init__(self, failure: OpeningFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def _connect(config: Any, location: Path | str) -> Any:
+    from ml_metadata import errors, metadata_store
+
+    with catch_native_messages() as read_messages:
+        try:
+            store = metadata_store.MetadataStore(config)
+            store.get_context_types()  # a gRPC server is not asked before
+        except (errors.StatusError, RuntimeError) as error:
+            failure = OpeningFailure.from_messages(location, str(error), read_messages())
+            raise _OpeningError(failure) from error
+    return store
 
 
 def _make_config(location: Path | str, *, read_only: bool) -> Any:
@@ -120,7 +116,9 @@ def _make_config(location: Path | str, *, read_only: bool) -> Any:
 
 def _fill_mysql(config: Any, address: StoreAddress, *, read_only: bool) -> None:
     options = dict(address.options)
-    config.host, config.port = address.host, _read_port(address)
+    # MySQL's client takes "localhost" for a socket and forgets the port.
+    config.host = "127.0.0.1" if address.host == "localhost" else address.host
+    config.port = _read_port(address)
     config.user, config.password, config.database = address.user, address.password, address.database
     config.socket = options.pop("socket", "")
     # It would otherwise be made, which a reader has no business to do.
@@ -144,27 +142,3 @@ def _read_port(address: StoreAddress) -> int:
     if not address.port.isdecimal():
         raise SettingsError("The port of ML Metadata's address is not a number.", received=address.port)
     return int(address.port)
-
-
-def _find_advice(message: str, location: Path | str) -> str:
-    advice = next((advice for text, advice in _LASTING if text in message.lower()), "")
-    if isinstance(location, str):
-        address = StoreAddress.from_text(location)
-        advice = advice.format(
-            database=address.database,
-            host=address.options.get("host", address.host),
-            port=address.port,
-            user=address.user or "USER",
-        )
-    return advice
-
-
-def _make_error(location: Path | str, message: str, advice: str) -> SettingsError:
-    logging.getLogger(__name__).debug("ML Metadata: %s", message)
-    return SettingsError(
-        "ML Metadata cannot be opened.",
-        expected="a database that can be reached and that lets us in",
-        received=" ".join(message.split()),
-        where=describe_location(location),
-        advice=advice or "look whether the server runs, and whether host and port are right",
-    )

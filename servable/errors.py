@@ -8,6 +8,8 @@
     ├── SignatureError            the signature asked for does not fit the model
     ├── ExportError               the SavedModel could not be written
     ├── CheckError                a check could not be made (a failed check is a Finding, never this)
+    ├── DeployError               a model could not be packed for a platform as asked
+    │   └── NotApprovedError          nobody found it fit to serve, or it is not what was found so
     └── SettingsError             a setting, option or file of the user's is wrong
         └── UsageError                words of the command line contradict each other
 
@@ -82,6 +84,14 @@ class ExportError(ServableError):
 
 class CheckError(ServableError):
     """A check could not be made at all; says nothing about the model."""
+
+
+class DeployError(ServableError):
+    """A model could not be packed for a platform as asked."""
+
+
+class NotApprovedError(DeployError):
+    """A model was not found fit to serve, or is not the one that was."""
 
 
 class SettingsError(ServableError):

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from servable.baseline import Baseline
 from servable.checks import (
@@ -34,6 +35,8 @@ from servable.checks import (
 from servable.checks.context import Check, Context
 from servable.checks.example_plan import ExamplesSource
 from servable.checks.policy import INDISPENSABLE, CheckPolicy
+from servable.errors import SourceError
+from servable.formats.file_hashes import digest_hashes, hash_tree
 from servable.model import Progress
 from servable.report import Finding, Report, Severity, Skipped, merge_reports
 from servable.signature import SignatureRequest
@@ -91,7 +94,9 @@ def check_servable(
         >>> report = check_servable(Path("model/1"), baseline=load_baseline(Path("baseline.npz")))
         >>> print(report.summarize())
     """
-    return make_checks(
+    # Before anything is looked at: what is packed later has to be what was checked here, to the byte.
+    hashes = _hash_files(saved_model_dir, progress)
+    report = make_checks(
         CHECKS,
         saved_model_dir,
         requests=tuple(signatures),
@@ -101,6 +106,15 @@ def check_servable(
         policy=policy or CheckPolicy(),
         progress=progress,
     )
+    return dataclasses.replace(report, facts={**report.facts, **hashes})
+
+
+def _hash_files(saved_model_dir: Path, progress: Progress | None) -> dict[str, Any]:
+    try:
+        hashes = hash_tree(saved_model_dir, progress=progress)
+    except SourceError:
+        return {}  # check `layout` says what is wrong with the files
+    return {"files": {"digest": digest_hashes(hashes), "sha256": hashes}}
 
 
 def make_checks(

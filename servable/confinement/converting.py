@@ -30,7 +30,7 @@ from servable.confinement.limits import Limits, SettledLimits, settle_limits
 from servable.confinement.values import decode_value, encode_value
 from servable.convert import Conversion, ConversionOptions
 from servable.errors import CheckError, ServableError, SourceError
-from servable.export.writing import receive_dir
+from servable.formats.publishing import receive_dir
 from servable.model import Progress
 from servable.runtime.ends import describe_end, find_starvation, read_log_end
 from servable.runtime.frames import ChildEndedError, DeadlineExceededError

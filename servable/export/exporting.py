@@ -20,8 +20,8 @@ from servable.export.graphs import write_graph_model
 from servable.export.naming import name_tensors
 from servable.export.object_graphs import write_object_as_graph
 from servable.export.objects import write_object_model
-from servable.export.writing import publish_dir
 from servable.formats.checkpoints.bundle import check_extents, open_bundle
+from servable.formats.publishing import publish_dir
 from servable.graphs.saved_model_parts import MODEL_FILE, read_model_file
 from servable.model import GraphBody, ObjectBody, Progress, Scalar, Suggestion, TrainedModel
 from servable.report import Finding

@@ -80,6 +80,16 @@ def digest_tree(folder: Path) -> str:
         UnsafeSourceError: A link leads out of the folder, or a link stands for a folder.
         BrokenSourceError: The folder or something in it cannot be read.
     """
+    return digest_files(list_tree(folder), root=folder)
+
+
+def list_tree(folder: Path) -> list[Path]:
+    """Lists all files below a folder, in any order.
+
+    Raises:
+        UnsafeSourceError: A link stands for a folder.
+        BrokenSourceError: The folder or one in it cannot be read.
+    """
     files: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse_unreadable):
         for name in folders:
@@ -93,7 +103,7 @@ def digest_tree(folder: Path) -> str:
                     advice=f"if you trust it, copy the folder with its links resolved: cp -rL {folder} COPY",
                 )
         files += [Path(parent, name) for name in names]
-    return digest_files(files, root=folder)
+    return files
 
 
 def _refuse_unreadable(error: OSError) -> None:

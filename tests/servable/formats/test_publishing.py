@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from servable.errors import ExportError, SignatureError
-from servable.export.writing import publish_dir
+from servable.formats.publishing import publish_dir
 
 
 def write_model(folder):
@@ -51,15 +51,40 @@ def test_where_a_folder_cannot_be_renamed_the_graph_is_copied_last(tmp_path, mon
     from pathlib import Path
 
     copied = []
-    import servable.export.writing as writing
+    import servable.formats.publishing as publishing
 
-    real_copy = writing.shutil.copyfile
+    real_copy = publishing.shutil.copyfile
     monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EXDEV, "cross")))
     monkeypatch.setattr(
-        writing.shutil, "copyfile", lambda a, b, **k: copied.append(Path(b).name) or real_copy(a, b, **k)
+        publishing.shutil, "copyfile", lambda a, b, **k: copied.append(Path(b).name) or real_copy(a, b, **k)
     )
     with publish_dir(tmp_path / "1") as scratch:
         write_model(scratch)
         (scratch / "variables" / "variables.index").write_bytes(b"i")
     assert copied[-1] == "saved_model.pb"
     assert (tmp_path / "1" / "variables" / "variables.index").read_bytes() == b"i"
+
+
+def test_any_file_may_be_the_last(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    copied = []
+    import servable.formats.publishing as publishing
+
+    real_copy = publishing.shutil.copyfile
+    monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EXDEV, "cross")))
+    monkeypatch.setattr(
+        publishing.shutil, "copyfile", lambda a, b, **k: copied.append(Path(b).name) or real_copy(a, b, **k)
+    )
+    with publish_dir(tmp_path / "pack", what="pack", last_file="manifest.json") as scratch:
+        write_model(scratch)
+        (scratch / "manifest.json").write_bytes(b"{}")
+    assert copied == ["saved_model.pb", "manifest.json"]
+
+
+def test_what_could_not_be_written_is_named(tmp_path):
+    with (
+        pytest.raises(ExportError, match="The pack could not be written"),
+        publish_dir(tmp_path / "p", what="pack"),
+    ):
+        raise OSError(errno.EIO, "broken")

@@ -1,0 +1,130 @@
+"""A folder that appears finished or not at all: written beside its destination, then moved there in one step.
+
+What passes through: a destination comes in, a path to write to goes out. Where a folder cannot be renamed,
+the file whose presence means "finished" is copied last.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from servable.errors import ExportError
+from servable.formats.files import sync_path
+
+# What a server takes for "finished": of a SavedModel.
+_LAST_FILE = "saved_model.pb"
+
+
+@contextmanager
+def publish_dir(
+    destination: Path, *, what: str = "SavedModel", last_file: str = _LAST_FILE
+) -> Iterator[Path]:
+    """Gives a path beside the destination to write to, and moves it there when all went well.
+
+    Args:
+        destination: Must not exist, or be an empty folder.
+        what: What is written, for messages.
+        last_file: Its presence means that the folder is finished.
+
+    Yields:
+        A path that does not exist yet, in a folder that does. What is there is removed when the block fails.
+
+    Raises:
+        ExportError: The destination holds something, or writing or moving failed.
+    """
+    with receive_dir(destination, what=what, last_file=last_file) as path:
+        path.parent.mkdir(parents=True)
+        yield path
+
+
+@contextmanager
+def receive_dir(
+    destination: Path, *, what: str = "SavedModel", last_file: str = _LAST_FILE
+) -> Iterator[Path]:
+    """The same for a block in which another process makes all folders, if it comes so far.
+
+    Args:
+        destination: Must not exist, or be an empty folder.
+        what: What is written, for messages.
+        last_file: Its presence means that the folder is finished.
+
+    Yields:
+        A path that does not exist yet, nor does its folder.
+
+    Raises:
+        ExportError: The destination holds something, or writing or moving failed.
+    """
+    _refuse_occupied(destination)
+    missing = [folder for folder in destination.parents if not folder.exists()]
+    scratch = destination.parent / f".{destination.name}.{secrets.token_hex(8)}.tmp"
+    try:
+        yield scratch / "saved_model"
+        _move_dir(scratch / "saved_model", destination, last_file)
+    except OSError as error:
+        raise _explain_os_error(error, destination, what) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in missing:
+            with suppress(OSError):  # it holds the finished model, or what somebody else put there
+                folder.rmdir()
+
+
+def _move_dir(finished: Path, destination: Path, last_file: str) -> None:
+    for folder in (*(path for path in finished.rglob("*") if path.is_dir()), finished):
+        sync_path(folder)
+    try:
+        finished.rename(destination)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
+            raise
+        _copy_dir(finished, destination, last_file)
+    sync_path(destination.parent)
+
+
+def _copy_dir(finished: Path, destination: Path, last_file: str) -> None:
+    """Copies where a folder cannot be renamed (object stores mounted as folders)."""
+    try:
+        shutil.copytree(finished, destination, ignore=shutil.ignore_patterns(last_file), dirs_exist_ok=True)
+        shutil.copyfile(finished / last_file, destination / last_file)
+    except OSError:
+        shutil.rmtree(destination, ignore_errors=True)
+        raise
+
+
+def _refuse_occupied(destination: Path) -> None:
+    if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
+        raise ExportError(
+            "The destination is not a folder.",
+            expected="a new folder",
+            where=str(destination),
+            advice="choose another folder, such as the next version number",
+        )
+    if destination.is_dir() and any(destination.iterdir()):
+        raise ExportError(
+            "The destination is not empty, and nothing is ever overwritten.",
+            expected="a new or empty folder",
+            received=", ".join(sorted(path.name for path in destination.iterdir())[:5]),
+            where=str(destination),
+            advice="choose another folder, such as the next version number",
+        )
+
+
+def _explain_os_error(error: OSError, destination: Path, what: str) -> ExportError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ExportError(
+            f"There is not enough disk space for the {what}; nothing was left behind.",
+            received=f"{error.strerror}",
+            where=str(destination.parent),
+            advice="free some space or choose a folder on another disk",
+        )
+    return ExportError(
+        f"The {what} could not be written; nothing was left behind.",
+        received=str(error),
+        where=str(destination),
+        advice="check that the folder may be written to, or choose another",
+    )

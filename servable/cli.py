@@ -1,4 +1,4 @@
-"""The front door: `servable inspect`, `convert`, `check`, `targets`, `diff`, `runtimes` and `prove`.
+"""The front door: every command of `servable`, from `inspect` and `convert` to `request` and `serve`.
 
 What passes through: words of a command line come in; sentences, tables or JSON go out, and an exit code:
 0 done, 1 findings, 2 could not, 3 not a model file, 4 usage. TensorFlow is imported only by what needs it.
@@ -42,7 +42,9 @@ from servable.cli_options import (
     read_requests,
     read_target,
 )
+from servable.cli_request import add_request_command
 from servable.cli_runtimes import add_runtime_commands
+from servable.cli_serve import add_serve_command
 from servable.cli_targets import add_targets_options, run_targets
 from servable.errors import ServableError, SettingsError, UnknownSourceError
 
@@ -143,6 +145,8 @@ def _build_parser() -> argparse.ArgumentParser:
         check,
         targets,
         add_diff_command(commands),
+        add_request_command(commands),
+        add_serve_command(commands),
         *add_runtime_commands(commands),
     ):
         command.add_argument("--json", action="store_true", help="print JSON, nothing else")

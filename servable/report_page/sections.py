@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from servable.deploy.requests.outline import outline_request
 from servable.report_page.charts import (
     Histogram,
     LatencyRow,
@@ -19,7 +20,6 @@ from servable.report_page.charts import (
     draw_latencies,
     draw_scatter,
 )
-from servable.report_page.requests import write_request
 from servable.report_page.units import show_bytes, show_number, show_seconds
 
 _MAX_WEIGHTS: Final = 40
@@ -137,7 +137,7 @@ def _view_signatures(specs: Mapping[str, Any]) -> list[SignatureView]:
             for side, group in (("input", spec["inputs"]), ("output", spec["outputs"]))
             for key, end in group.items()
         ]
-        request, remark = write_request(name, spec["method"], spec["inputs"])
+        request, remark = outline_request(name, spec["method"], spec["inputs"])
         views.append(SignatureView(name, spec["method"], tuple(ends), request, remark))
     return views
 

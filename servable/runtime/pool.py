@@ -6,17 +6,19 @@ the fault; calls in the other processes notice nothing.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import queue
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from servable.errors import CheckError
 from servable.runtime.outcome import Call, CallResult, Fault, FaultKind, Limits
-from servable.runtime.session import Session, open_session
+from servable.runtime.process import ChildProcess
+from servable.runtime.session import SERVE_TAGS, Session, choose_library
 
 # google.rpc.Code
 _RESOURCE_EXHAUSTED: Final = 8
@@ -24,12 +26,15 @@ _UNAVAILABLE: Final = 14
 # A process that dies as soon as it is started would otherwise be started without a pause.
 _PAUSES_S: Final = (0.0, 1.0, 5.0, 30.0)
 _POLL_S: Final = 0.5
+_CLOSE_POLL_S: Final = 0.05
+_END_LIMIT_S: Final = 10.0
+_CLOSED: Final = Fault(FaultKind.STATUS, "the model is being taken away", _UNAVAILABLE)
 
 
-@dataclass(slots=True)
-class _Process:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Worker:
+    process: ChildProcess
     session: Session
-    end: ExitStack
 
 
 class SessionPool:
@@ -53,9 +58,9 @@ class SessionPool:
         self._saved_model_dir, self._library = saved_model_dir, library
         self._limits = limits or Limits()
         self._size = size
-        self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
-        self._lock = threading.Lock()
-        self._all: list[_Process] = []
+        self._free: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        self._change = threading.Condition()
+        self._processes: set[ChildProcess] = set()  # those that load, too
         self._is_closed = False
         self.runtime_version = ""
         self.load_time_s = 0.0
@@ -63,8 +68,8 @@ class SessionPool:
 
     @property
     def alive(self) -> int:
-        """How many processes are there."""
-        return len(self._all)
+        """How many processes there are."""
+        return len(self._processes)
 
     def load(self) -> Fault | None:
         """Loads the model in a first process, and starts the others beside it.
@@ -75,13 +80,13 @@ class SessionPool:
         Raises:
             CheckError: The library is not there or cannot be used.
         """
-        process = self._open()
-        if isinstance(process, Fault):
-            return process
-        self.runtime_version = process.session.runtime_version
-        self.load_time_s = process.session.load_time_s
+        worker = self._open()
+        if isinstance(worker, Fault):
+            return worker
+        self.runtime_version = worker.session.runtime_version
+        self.load_time_s = worker.session.load_time_s
         for _ in range(self._size - 1):
-            self._open_beside(attempt=0)
+            self._open_beside()
         return None
 
     def run(self, call: Call) -> CallResult:
@@ -90,73 +95,92 @@ class SessionPool:
         Raises:
             CheckError: TensorFlow has no type for a fed array.
         """
-        process = self._wait_for_process()
-        if isinstance(process, Fault):
-            return CallResult(fault=process)
+        worker = self._wait_for_worker()
+        if isinstance(worker, Fault):
+            return CallResult(fault=worker)
         try:
-            return process.session.run(call)
+            return worker.session.run(call)
         finally:
-            if process.session.alive and not self._is_closed:
-                self._free.put(process)
+            if worker.session.alive:
+                self._free.put(worker)
             else:
-                self._replace(process)
+                self._replace(worker)
 
     def close(self) -> None:
         """Ends all processes; calls that still run get a fault. Safe to call twice."""
-        with self._lock:
+        with self._change:
             self._is_closed = True
-            processes, self._all = self._all, []
+            processes = tuple(self._processes)
         for process in processes:
-            process.end.close()
+            process.stop()
+        deadline_s = time.monotonic() + _END_LIMIT_S
+        while self._processes and time.monotonic() < deadline_s:
+            self._discard_free()
+            with self._change:
+                # Those in use are discarded by the threads that use them.
+                self._change.wait_for(lambda: not self._processes, _CLOSE_POLL_S)
 
-    def _wait_for_process(self) -> _Process | Fault:
+    def _discard_free(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._discard(self._free.get_nowait().process)
+
+    def _wait_for_worker(self) -> _Worker | Fault:
         deadline_s = time.monotonic() + self._limits.run_time_s
         while not self._is_closed and time.monotonic() < deadline_s:
             try:
-                return self._free.get(timeout=_POLL_S)
+                worker = self._free.get(timeout=_POLL_S)
             except queue.Empty:
                 continue
+            if worker.session.running:
+                return worker
+            self._replace(worker)  # it ended while nobody asked it anything
         if self._is_closed:
-            return Fault(FaultKind.STATUS, "the model is being taken away", _UNAVAILABLE)
+            return _CLOSED
         waited = f"no process was free within {self._limits.run_time_s:g} s"
         return Fault(FaultKind.STATUS, waited, _RESOURCE_EXHAUSTED)
 
-    def _replace(self, process: _Process) -> None:
-        process.end.close()
-        with self._lock:
+    def _replace(self, worker: _Worker) -> None:
+        self._discard(worker.process)
+        if not self._is_closed:
+            self.restarts += 1
+            self._open_beside()
+
+    def _open_beside(self) -> None:
+        threading.Thread(target=self._keep_opening, daemon=True).start()
+
+    def _keep_opening(self) -> None:
+        for pause_s in itertools.chain(_PAUSES_S, itertools.repeat(_PAUSES_S[-1])):
+            time.sleep(pause_s)
             if self._is_closed:
                 return
-            self._all.remove(process)
-            self.restarts += 1
-        self._open_beside(attempt=0)
-
-    def _open_beside(self, *, attempt: int) -> None:
-        threading.Thread(target=self._keep_opening, args=(attempt,), daemon=True).start()
-
-    def _keep_opening(self, attempt: int) -> None:
-        while not self._is_closed:
-            time.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
-            try:
+            # The library may have been taken away, say, and may come back.
+            with contextlib.suppress(CheckError, OSError):
                 if not isinstance(self._open(), Fault):
                     return
-            except (CheckError, OSError):  # the library was taken away, say; it may come back
-                pass
-            attempt += 1
 
-    def _open(self) -> _Process | Fault:
-        end = ExitStack()
-        opening = open_session(self._saved_model_dir, limits=self._limits, library=self._library)
-        session = end.enter_context(opening)
-        if session.load_fault is not None:
-            end.close()
-            return session.load_fault
-        process = _Process(session, end)
-        with self._lock:
-            is_late = self._is_closed
-            if not is_late:
-                self._all.append(process)
-        if is_late:
-            end.close()
-            return Fault(FaultKind.STATUS, "the model is being taken away", _UNAVAILABLE)
-        self._free.put(process)
-        return process
+    def _open(self) -> _Worker | Fault:
+        library = choose_library(self._library)
+        process = ChildProcess()
+        with self._change:
+            self._processes.add(process)
+        session = Session(process, self._limits)
+        try:
+            if not self._is_closed:
+                session.load(self._saved_model_dir, tags=SERVE_TAGS, library=library)
+        except BaseException:
+            self._discard(process)
+            raise
+        fault = _CLOSED if self._is_closed else session.load_fault
+        if fault is not None:
+            self._discard(process)
+            return fault
+        worker = _Worker(process, session)
+        self._free.put(worker)
+        return worker
+
+    def _discard(self, process: ChildProcess) -> None:
+        process.kill()
+        with self._change:
+            self._processes.discard(process)
+            self._change.notify_all()

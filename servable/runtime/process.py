@@ -87,12 +87,19 @@ class ChildProcess:
             return self._popen.wait(time_limit_s)
         return None
 
-    def kill(self) -> None:
-        """Ends the child and whatever it started; safe to call twice."""
+    def stop(self) -> None:
+        """Ends the child and whatever it started, while another thread may be waiting for its answer.
+
+        That thread is told of the end, and calls `kill`: nobody else may close pipes that it reads.
+        """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             # Not yet waited for, the number still belongs to the group, even if the child has ended.
             if self._popen.returncode is None:
                 os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Ends the child and whatever it started, and tidies up; safe to call twice."""
+        self.stop()
         self._popen.wait()
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:

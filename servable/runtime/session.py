@@ -21,7 +21,7 @@ from servable.runtime.outcome import Call, CallResult, Fault, FaultKind, Limits,
 from servable.runtime.process import ChildProcess
 from servable.runtime.tensors import pack_array, unpack_arrays
 
-_SERVE_TAGS = ("serve",)
+SERVE_TAGS = ("serve",)
 _RESOURCE_EXHAUSTED = 8  # google.rpc.Code
 _MESSAGE_CHARS = 1200
 _END_WAIT_S = 10.0
@@ -50,6 +50,11 @@ class Session:
     def alive(self) -> bool:
         """True while calls can be answered."""
         return self.load_fault is None and self._end is None
+
+    @property
+    def running(self) -> bool:
+        """True while its process is there; a call may be the first to notice that it is not."""
+        return self.alive and self._process.wait_for_end(0) is None
 
     def run(self, call: Call) -> CallResult:
         """Runs the graph once.
@@ -84,7 +89,12 @@ class Session:
         """Gives the end of what the runtime wrote to its log."""
         return self._process.read_log()
 
-    def _load(self, saved_model_dir: Path, tags: Sequence[str], library: Path) -> None:
+    def load(self, saved_model_dir: Path, *, tags: Sequence[str], library: Path) -> None:
+        """Loads the model, once; `load_fault` says why if it does not load.
+
+        Raises:
+            CheckError: The library cannot be used.
+        """
         request = {
             "library": str(library),
             "saved_model_dir": str(saved_model_dir.absolute()),
@@ -147,7 +157,7 @@ def open_session(
     saved_model_dir: Path,
     *,
     limits: Limits | None = None,
-    tags: Sequence[str] = _SERVE_TAGS,
+    tags: Sequence[str] = SERVE_TAGS,
     library: Path | None = None,
 ) -> Iterator[Session]:
     """Loads a SavedModel in a child process and keeps it for calls; the child ends with the block.
@@ -170,6 +180,19 @@ def open_session(
         >>> with open_session(Path("model/1")) as session:
         ...     result = session.run(Call({"x:0": images}, ("scores:0",)))
     """
+    library_path = choose_library(library)
+    with ChildProcess() as process:
+        session = Session(process, limits or Limits())
+        session.load(saved_model_dir, tags=tags, library=library_path)
+        yield session
+
+
+def choose_library(library: Path | None) -> Path:
+    """Gives the library that was named, else that of the installed package.
+
+    Raises:
+        CheckError: It is not there.
+    """
     library_path = find_library() if library is None else library
     if not library_path.is_file():
         raise CheckError(
@@ -178,10 +201,7 @@ def open_session(
             where=str(library_path),
             advice="leave the path out to take that of the installed TensorFlow",
         )
-    with ChildProcess() as process:
-        session = Session(process, limits or Limits())
-        session._load(saved_model_dir, tags, library_path)
-        yield session
+    return library_path
 
 
 def run_calls(

@@ -1,11 +1,8 @@
 """The parts of the page: units, request bodies, places on a sheet. Expected values are worked out by hand."""
 
-import json
-
 import pytest
 
 from servable.report_page.charts import HEIGHT, WIDTH, draw_histogram, draw_latencies, draw_scatter
-from servable.report_page.requests import write_request
 from servable.report_page.sections import make_sections
 from servable.report_page.units import choose_ticks, show_bytes, show_number, show_seconds
 
@@ -32,37 +29,6 @@ def test_ticks_are_round_and_inside():
     assert choose_ticks(0.0, 1.0) == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert choose_ticks(-3.0, 7.1) == pytest.approx([-2.0, 0.0, 2.0, 4.0, 6.0])
     assert choose_ticks(0.9e9, 1.1e9) == pytest.approx([0.9e9, 0.95e9, 1e9, 1.05e9, 1.1e9])
-
-
-def test_small_request_is_a_body_that_a_server_takes():
-    inputs = {
-        "a": {"dtype": "float32", "shape": [None, 2]},
-        "b\u202e": {"dtype": "string", "shape": [None]},
-        "c": {"dtype": "bool", "shape": []},
-        "d": {"dtype": "int64", "shape": None},
-    }
-    body, remark = write_request("s", "predict", inputs)
-    assert json.loads(body) == {
-        "signature_name": "s",
-        "inputs": {"a": [[0.5, 0.5]], "b\u202e": ["text"], "c": True, "d": [1]},
-    }
-    assert body.isascii()
-    assert remark == ""
-
-
-def test_large_request_is_cut_and_says_so():
-    body, remark = write_request("s", "predict", {"x": {"dtype": "float32", "shape": [None, 28, 28, 3]}})
-    assert '"x": [[[[0.5, 0.5, 0.5], ...], ...]]' in body
-    assert "..." in remark
-
-
-@pytest.mark.parametrize(
-    ("method", "dtype", "said"), [("predict", "bfloat16", "gRPC"), ("classify", "string", "tf.Examples")]
-)
-def test_requests_that_rest_has_no_form_for(method, dtype, said):
-    body, remark = write_request("s", method, {"inputs": {"dtype": dtype, "shape": [None]}})
-    assert body == ""
-    assert said in remark
 
 
 def make_comparison(points, *, edges=(), counts=(), zeros=0, atol=1e-4):

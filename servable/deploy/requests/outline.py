@@ -1,4 +1,4 @@
-"""An example of a request for each signature, as TensorFlow Serving's REST interface takes it.
+"""The form of a request without its values: one row, long lists cut short, for pages that show a signature.
 
 What passes through: a signature's specs come in, the text of a body goes out. It is no command to be copied
 into a shell: keys are what the model's maker chose.
@@ -6,24 +6,19 @@ into a shell: keys are what the model's maker chose.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-# tensorflow_serving/util/json_tensor.cc; there is no form for any other type.
-_VALUES: Final[Mapping[str, str]] = {
-    "bool": "true",
-    "string": '"text"',
-    "float32": "0.5",
-    "float64": "0.5",
-    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64"), "1"),
-}
+from servable.deploy.requests.rest import find_missing_types, lay_out_columns
+
+_FLOATS: Final = frozenset({"float32", "float64"})
+_VALUES: Final[Mapping[str, str]] = {"bool": "true", "string": '"text"', **dict.fromkeys(_FLOATS, "0.5")}
+_WHOLE_NUMBER: Final = "1"
 _MAX_VALUES: Final = 24
-_INDENT = "    "
 
 
-def write_request(name: str, method: str, inputs: Mapping[str, Any]) -> tuple[str, str]:
+def outline_request(name: str, method: str, inputs: Mapping[str, Any]) -> tuple[str, str]:
     """Writes the body of a request of one row.
 
     Args:
@@ -36,12 +31,9 @@ def write_request(name: str, method: str, inputs: Mapping[str, Any]) -> tuple[st
     """
     if method != "predict":
         return "", "Clients send tf.Examples; which features they need is said in the graph only."
-    missing = sorted({spec["dtype"] for spec in inputs.values()} - _VALUES.keys())
-    if missing:
-        return "", f"REST has no form for {', '.join(missing)}: send it with gRPC."
-    lines = [f"{_INDENT}{json.dumps(key)}: {_write_tensor(spec)}" for key, spec in inputs.items()]
-    body = ",\n".join(lines)
-    text = f'{{\n  "signature_name": {json.dumps(name)},\n  "inputs": {{\n{body}\n  }}\n}}'
+    if missing := find_missing_types({spec["dtype"] for spec in inputs.values()}):
+        return "", missing
+    text = lay_out_columns(name, {key: _write_tensor(spec) for key, spec in inputs.items()})
     is_cut = any(_count(spec) > _MAX_VALUES for spec in inputs.values())
     return text, "Lists that end in ... go on as their shape says." if is_cut else ""
 
@@ -55,8 +47,9 @@ def _fill(shape: list[int | None] | None) -> list[int]:
 
 
 def _write_tensor(spec: Mapping[str, Any]) -> str:
+    value = _VALUES.get(spec["dtype"], _WHOLE_NUMBER)
     sizes = _fill(spec["shape"])
-    return _nest(_VALUES[spec["dtype"]], sizes, is_whole=math.prod(sizes) <= _MAX_VALUES)
+    return _nest(value, sizes, is_whole=math.prod(sizes) <= _MAX_VALUES)
 
 
 def _nest(value: str, sizes: list[int], *, is_whole: bool) -> str:

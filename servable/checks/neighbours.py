@@ -13,14 +13,18 @@ import numpy as np
 
 from servable.checks.comparison import compare_arrays, is_inexact
 from servable.checks.context import Context, make_error, make_warning
-from servable.checks.rows import count_rows, join_rows, make_neighbour
+from servable.checks.decisions import find_other_decision
+from servable.checks.rows import count_rows, join_rows, make_neighbour, take_rows
 from servable.checks.tolerances import Tolerance
 from servable.checks.visits import Visit
-from servable.report import Finding
+from servable.report import Finding, Severity
 from servable.runtime.outcome import CallResult, FaultKind
 from servable.signature import Signature
 
 _MAX_ROWS_ALONE = 3
+_DECISION_ADVICE = (
+    "Keep the server from batching requests of several clients: their rows change each other's answers."
+)
 
 
 class Seen(StrEnum):
@@ -48,25 +52,59 @@ def compare_rows(
         return Seen.NOTHING, []
     where = f"signature {signature.name}"
     compared = 0
+    decided: list[Finding] = []
     for rows, what in _list_companies(total, context.list_batch_sizes(signature)[0]):
         result = context.call_rows(signature, rows)
         if result.fault is not None:
             return Seen.NOTHING, _judge_fault(check, result, rows, where)
         differences = list(_compare_company(visit.outputs, result.outputs, rows, signature.name, context))
         if differences:
-            return Seen.EFFECT, [
-                make_error(
-                    check,
-                    f"{what} is answered otherwise than among {total} rows: {message}",
-                    where=f"{where}, output {key}",
-                    advice=advice,
-                )
-                for key, message in differences
-            ]
+            words = f"{what} is answered otherwise than among {total} rows"
+            asked = take_rows(signature, visit.inputs, rows)
+            found = _judge_differences(
+                check,
+                differences,
+                signature,
+                words=words,
+                requests=(visit.inputs, asked),
+                context=context,
+                advice=advice,
+            )
+            if found[0].severity is Severity.ERROR:
+                return Seen.EFFECT, found
+            # Other companies may show more than what the graph decides by itself.
+            decided = decided or found
         compared += len(rows) != total
     if total == 1:
         return _compare_beside_another(check, signature, visit, context, advice=advice)
+    if decided:
+        return Seen.EFFECT, decided
     return (Seen.NO_EFFECT if compared else Seen.NOTHING), []
+
+
+def _judge_differences(
+    check: str,
+    differences: Sequence[tuple[str, str]],
+    signature: Signature,
+    *,
+    words: str,
+    requests: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
+    context: Context,
+    advice: str,
+) -> list[Finding]:
+    """Makes errors, or warnings where the graph itself decides by all rows of a request."""
+    decision = find_other_decision(signature, *requests, context=context)
+    findings = []
+    for key, message in differences:
+        where = f"signature {signature.name}, output {key}"
+        if decision is None:
+            findings.append(make_error(check, f"{words}: {message}", where=where, advice=advice))
+        else:
+            reason = f"the model's own branch, which {decision} chooses, goes by all rows of a request"
+            findings.append(
+                make_warning(check, f"{words}: {message}; {reason}", where=where, advice=_DECISION_ADVICE)
+            )
+    return findings
 
 
 def compare_answers(
@@ -124,22 +162,26 @@ def _compare_beside_another(
     others = make_neighbour(visit.inputs, signature)
     if all(np.array_equal(others[key], value) for key, value in visit.inputs.items()):
         return Seen.NOTHING, []
-    result = context.call(signature, join_rows(visit.inputs, others, signature))
+    joined = join_rows(visit.inputs, others, signature)
+    result = context.call(signature, joined)
     if result.fault is not None:
         return Seen.NOTHING, _judge_fault(check, result, (0, 1), f"signature {signature.name}")
     if any(value.shape[:1] != (2,) for value in result.outputs.values()):
         return Seen.NOTHING, []
     alone = {key: value[:1] for key, value in result.outputs.items()}
-    findings = [
-        make_error(
-            check,
-            f"the row beside another one is answered otherwise than alone: {message}",
-            where=f"signature {signature.name}, output {key}",
-            advice=advice,
-        )
-        for key, message in compare_answers(visit.outputs, alone, signature.name, context)
-    ]
-    return (Seen.EFFECT if findings else Seen.NO_EFFECT), findings
+    differences = list(compare_answers(visit.outputs, alone, signature.name, context))
+    if not differences:
+        return Seen.NO_EFFECT, []
+    words = "the row beside another one is answered otherwise than alone"
+    return Seen.EFFECT, _judge_differences(
+        check,
+        differences,
+        signature,
+        words=words,
+        requests=(visit.inputs, joined),
+        context=context,
+        advice=advice,
+    )
 
 
 def _scale(tolerance: Tolerance, values: np.ndarray) -> Tolerance:

@@ -1,8 +1,8 @@
 """Why ML Metadata could not be opened, in a sentence with what to do next.
 
 What passes through: what ML Metadata raised and what it wrote to standard error come in, a `SettingsError`
-goes out. Its compiled part tells the reason only there, and of MySQL's refusals not even there: a connection is
-tried here, to tell a server that is not there from one that does not let us in. ML Metadata is not imported.
+goes out. Its compiled part tells the reason only there, and of MySQL's refusals not even there: a connection
+is tried here, to tell a server that is not there from one that does not let us in. Nothing else is imported.
 """
 
 from __future__ import annotations

@@ -169,6 +169,22 @@ def test_two_processes_count_the_same(check, make_examples, make_rows):
     assert report["facts"]["metrics"]["candidate"] == {"accuracy": 0.75}
 
 
+def test_a_portable_job_server_takes_the_pipeline(check, make_examples, make_rows, tmp_path):
+    from apache_beam.runners.portability.local_job_service import LocalJobServicer
+
+    # As Flink's, Spark's and others: jobs go over the wire, workers call back to this process.
+    servicer = LocalJobServicer(str(tmp_path / "staged"))
+    port = servicer.start_grpc_server(0)
+    try:
+        args = ("--runner=PortableRunner", f"--job_endpoint=localhost:{port}", "--environment_type=LOOPBACK")
+        rows = make_rows(120, wrong=lambda i: i % 5 == 0)
+        report, blessed = check(make_examples(rows[:50], rows[50:]), args=args)
+    finally:
+        servicer.stop()
+    assert blessed == 1, report["findings"]
+    assert report["facts"]["metrics"]["candidate"] == {"accuracy": 0.8}
+
+
 def test_budget_keeps_a_model_from_being_blessed(check, make_examples, make_rows):
     rows = make_rows(50, wrong=lambda i: i % 10 == 0)
     report, blessed = check(make_examples(rows), section={**SECTION, "budget": {"accuracy": 0.95}})

@@ -29,7 +29,7 @@ def list_faults(folder: Path, text: str) -> list[str]:
     return [line.strip() for line in caught.value.problem.splitlines()[1:]]
 
 
-@pytest.mark.parametrize("name", ["local.yaml", "digits.yaml"])
+@pytest.mark.parametrize("name", ["local.yaml", "digits.yaml", "retraining.yaml"])
 def test_files_of_the_repository_are_right(name):
     assert load_settings(REPOSITORY / "configs" / name).models
 

@@ -20,6 +20,7 @@ from servable.report_page.charts import (
     draw_latencies,
     draw_scatter,
 )
+from servable.report_page.metrics_section import MetricsView, view_metrics
 from servable.report_page.units import show_bytes, show_number, show_seconds
 
 _MAX_WEIGHTS: Final = 40
@@ -86,6 +87,7 @@ class Sections:
 
     signatures: list[SignatureView] = field(default_factory=list)
     comparisons: list[ComparisonView] = field(default_factory=list)
+    metrics: list[MetricsView] = field(default_factory=list)
     latencies: list[tuple[str, list[LatencyRow]]] = field(default_factory=list)
     runtimes: list[RuntimeView] = field(default_factory=list)
     targets: list[TargetGroup] = field(default_factory=list)
@@ -119,6 +121,7 @@ def make_sections(facts: Mapping[str, Any]) -> tuple[Sections, frozenset[str]]:
     sections = Sections(
         signatures=read("signature_specs", _view_signatures, "signatures"),
         comparisons=read("comparisons", _view_comparisons),
+        metrics=read("metrics", view_metrics),
         latencies=_view_latencies(latencies) if isinstance(latencies, Mapping) else [],
         runtimes=read("runtimes", _view_runtimes),
         targets=read("compatibility", _group_targets),

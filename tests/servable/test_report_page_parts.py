@@ -105,3 +105,33 @@ def test_targets_are_grouped_by_platform_and_obstacles_by_what_they_are():
     ]
     assert sections.obstacles == [("does not load it: X", "tensorflow-1.12, pai-eas/tensorflow_cpu_1.12")]
     assert shown == {"compatibility"}
+
+
+def test_labelled_examples_are_a_table_of_sides():
+    facts = {
+        "task": "binary",
+        "label": "clicked",
+        "signature": "rank",
+        "rows": 1200,
+        "unusable_rows": 2,
+        "candidate": {"auc": 0.91234567, "accuracy": 0.5},
+        "previous": {"auc": 0.9137},
+        "times": {"candidate": {"request_p50_s": 0.002, "request_p99_s": 0.25}},
+        "differences": {"score": {"rows": 1198, "differing_rows": 0, "samples": []}},
+        "unusable": {"label clicked is missing": {"rows": 2, "samples": ["a.gz#3", "a.gz#9"]}},
+    }
+    sections, shown = make_sections({"metrics": facts})
+    (view,) = sections.metrics
+    assert view.sentence == "binary by label clicked, signature rank: 1,198 of 1,200 rows."
+    assert view.sides == ("this model", "the previous model")
+    assert view.figures == (
+        ("auc", ("0.912346", "0.9137")),
+        ("accuracy", ("0.5", "")),
+        ("half of the requests", ("2 ms", "")),
+        ("99 of 100 requests", ("0.25 s", "")),
+    )
+    assert view.rows == (("label clicked is missing", "2", "a.gz#3, a.gz#9"),)
+    assert shown == {"metrics"}
+    # Of an unknown form, they stay in the list of facts.
+    sections, shown = make_sections({"metrics": {"rows": 3}})
+    assert (sections.metrics, shown) == ([], frozenset())

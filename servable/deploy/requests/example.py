@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Platform(StrEnum):
@@ -16,6 +17,10 @@ class Platform(StrEnum):
     TF_SERVING_REST = "tf-serving-rest"
     TF_SERVING_GRPC = "tf-serving-grpc"
     KSERVE = "kserve"
+
+
+# Of classify and regress, where nobody has given any.
+EXAMPLES_REMARK: Final = "Clients send tf.Examples; which features they need is said in the graph only."
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from servable.baseline import Baseline, Sample, invent_inputs
+from servable.deploy.requests.example import EXAMPLES_REMARK
 from servable.errors import BrokenSourceError, SettingsError
 from servable.graphs.saved_model_parts import SERVE_TAG, find_model_file, read_model_file
 from servable.signature import RESERVED_SIGNATURES, Signature, read_signature
@@ -66,7 +67,8 @@ def choose_values(
     """
     sample = _find_sample(signature, signatures, baseline)
     if sample is None or baseline is None:
-        return RequestValues(invent_inputs(signature, batch_size=rows), ("The values are made up.",))
+        remarks = () if signature.method == "predict" else (EXAMPLES_REMARK,)
+        return RequestValues(invent_inputs(signature, batch_size=rows), ("The values are made up.", *remarks))
     if sample.inputs.keys() != signature.inputs.keys():
         raise SettingsError(
             "The baseline has other inputs than the model.",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from servable.deploy.requests.example import EXAMPLES_REMARK
 from servable.deploy.requests.rest import find_missing_types, lay_out_columns
 
 _FLOATS: Final = frozenset({"float32", "float64"})
@@ -30,7 +31,7 @@ def outline_request(name: str, method: str, inputs: Mapping[str, Any]) -> tuple[
         The body, "" where REST has none, and a remark, which may be empty too. Long lists are cut with "...".
     """
     if method != "predict":
-        return "", "Clients send tf.Examples; which features they need is said in the graph only."
+        return "", EXAMPLES_REMARK
     if missing := find_missing_types({spec["dtype"] for spec in inputs.values()}):
         return "", missing
     text = lay_out_columns(name, {key: _write_tensor(spec) for key, spec in inputs.items()})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from servable.deploy.requests.example import NoRequestError
 from servable.formats.json_tensors import (
@@ -129,7 +130,7 @@ def _read_examples(inputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]] | N
         return None
     try:
         messages = [Example.FromString(text) for text in texts.tolist()]
-    except ValueError:  # DecodeError is one
+    except DecodeError:
         return None
     if not all(message.features.feature for message in messages):
         return None

@@ -6,14 +6,23 @@ imported, so the answer takes a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
-from pipelines.conversion import Branch
-from pipelines.records import ArtifactRecord, ExecutionRecord, read_executions
+from pipelines.records import ArtifactRecord
 from pipelines.settings import Settings
 from servable.formats.digest import digest_tree
+
+
+class Verdict(StrEnum):
+    """What the checks said of a model."""
+
+    FIT = "fit to serve"
+    REFUSED = "not fit to serve"
+    STOPPED = "checks failed"  # the node of the checks ended with an error
+    UNCHECKED = "not checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +41,22 @@ class Lineage:
         target: The runtime that it is for and its TensorFlow; "" where an older release did not say.
         blessed: Whether it was found fit to serve.
         blessing_message: Why, in one sentence.
-        report_uri: Directory with `report.html` and `report.json`.
+        report_uri: Directory with `report.html` and `report.json`; "" where none was made.
         pushed_path: Version directory that a server loads; None when nothing was pushed.
-        pushed_digest: sha256 of what lies there now, "" when nothing does.
-        finished_at: When it was pushed or refused.
+        pushed_digest: sha256 of what lies there now, "" when nothing does, or nobody has looked.
+        finished_at: When it was pushed or refused; when it was converted, where neither happened.
+        verdict: What the checks said.
+        pushed_version: Its number; "" when nothing was pushed.
+        pipeline: Name in ML Metadata.
+        run_id: The run that converted it.
+        push_run_id: The run that pushed or refused it; "" where none did.
+        config_path: The settings file of that run; "" where it was not noted.
+        config_digest: sha256 of that file then.
+        config_text: Its text.
+        model_id: The Model artifact's id in ML Metadata.
+        upstream: What made the source, where a node of the pipeline did, such as "Trainer (Trainer)".
+        seen_steps: Steps that lay beside the one that was converted, in ascending order, itself included.
+        skipped_steps: Steps that appeared since the conversion before and were never converted.
     """
 
     model: str
@@ -53,11 +74,28 @@ class Lineage:
     pushed_path: Path | None
     pushed_digest: str
     finished_at: datetime
+    verdict: Verdict = Verdict.UNCHECKED
+    pushed_version: str = ""
+    pipeline: str = ""
+    run_id: str = ""
+    push_run_id: str = ""
+    config_path: str = ""
+    config_digest: str = ""
+    config_text: str = ""
+    model_id: int = 0
+    upstream: str = ""
+    seen_steps: tuple[int, ...] = ()
+    skipped_steps: tuple[int, ...] = ()
 
     @property
     def is_intact(self) -> bool:
         """True when what was pushed still is, byte for byte, what was converted and checked."""
         return bool(self.pushed_digest) and self.pushed_digest == self.saved_model_digest
+
+    @property
+    def report_path(self) -> Path | None:
+        """The page of the checks."""
+        return Path(self.report_uri) / "report.html" if self.report_uri else None
 
 
 def trace_lineage(settings: Settings) -> tuple[Lineage, ...]:
@@ -69,53 +107,31 @@ def trace_lineage(settings: Settings) -> tuple[Lineage, ...]:
     Raises:
         SettingsError: The pipeline has not run yet.
     """
-    executions = read_executions(settings.pipeline.metadata, settings.pipeline.name)
-    # A cached execution only repeats the artifacts of the one that made them.
-    makers = {
-        artifact.id: execution
-        for execution in executions
-        if execution.state == "complete"
-        for artifact in execution.outputs.values()
-    }
-    lineages = []
-    for model in settings.models:
-        node_id = Branch.from_name(model.name).push
-        pushes = [item for item in executions if item.node_id == node_id and item.state == "complete"]
-        lineages += [_trace_push(model.name, push, makers) for push in pushes]
-    return tuple(sorted(lineages, key=lambda lineage: lineage.finished_at))
+    from pipelines.history import trace_history
+
+    names = {model.name for model in settings.models}
+    entries = trace_history(settings.pipeline.metadata, settings.pipeline.name)
+    return tuple(look_at_pushed(entry) for entry in entries if entry.model in names)
 
 
-def _trace_push(name: str, push: ExecutionRecord, makers: dict[int, ExecutionRecord]) -> Lineage:
-    model, blessing, pushed = (
-        push.inputs["model"],
-        push.inputs["model_blessing"],
-        push.outputs["pushed_model"],
-    )
-    report = makers[blessing.id].outputs["report"]
-    step = model.properties.get("source_step")
-    pushed_path = find_pushed_path(pushed)
-    return Lineage(
-        model=name,
-        source_path=model.get_text("source_path"),
-        source_format=model.get_text("source_format"),
-        source_step=None if step is None else int(step),
-        source_digest=model.get_text("source_digest"),
-        toolchain=model.get_text("toolchain"),
-        model_uri=model.uri,
-        saved_model_digest=model.get_text("saved_model_digest"),
-        target=_name_target(model),
-        blessed=blessing.get_flag("blessed"),
-        blessing_message=blessing.get_text("blessing_message"),
-        report_uri=report.uri,
-        pushed_path=pushed_path,
-        pushed_digest=digest_tree(pushed_path) if pushed_path is not None and pushed_path.is_dir() else "",
-        finished_at=datetime.fromtimestamp(push.finished_ms / 1000, tz=UTC),
-    )
+def look_at_pushed(lineage: Lineage) -> Lineage:
+    """Digests what lies at the destination now."""
+    if lineage.pushed_path is None or not lineage.pushed_path.is_dir():
+        return lineage
+    return replace(lineage, pushed_digest=digest_pushed(lineage.pushed_path, lineage.saved_model_digest))
 
 
-def _name_target(model: ArtifactRecord) -> str:
-    target = model.get_text("target")
-    return f"{target} (TensorFlow {model.get_text('target_version')})" if target else ""
+def digest_pushed(folder: Path, expected: str) -> str:
+    """Digests a pushed model. What was added to it for the server does not count, as long as it is beside it.
+
+    Args:
+        folder: The version directory.
+        expected: sha256 of the SavedModel as it was converted.
+    """
+    from components.served_model import digest_model
+
+    without = digest_model(folder)
+    return without if without == expected else digest_tree(folder)
 
 
 def find_pushed_path(pushed: ArtifactRecord) -> Path | None:
@@ -125,32 +141,8 @@ def find_pushed_path(pushed: ArtifactRecord) -> Path | None:
 
 def render_lineage(lineages: tuple[Lineage, ...]) -> str:
     """Writes lineages for people, one paragraph each."""
+    from pipelines.lineage_text import render_one
+
     if not lineages:
         return "Nothing was pushed or refused yet."
-    return "\n\n".join(_render_one(lineage) for lineage in lineages)
-
-
-def _render_one(lineage: Lineage) -> str:
-    step = "" if lineage.source_step is None else f", step {lineage.source_step}"
-    rows = [
-        ("source", f"{lineage.source_path} ({lineage.source_format}{step})"),
-        ("", f"sha256 {lineage.source_digest}"),
-        ("converted", lineage.model_uri),
-        ("", f"sha256 {lineage.saved_model_digest}"),
-        ("by", lineage.toolchain),
-        *([("for", lineage.target)] if lineage.target else []),
-        ("checked", lineage.blessing_message),
-        ("", str(Path(lineage.report_uri) / "report.html")),
-        ("pushed", _describe_push(lineage)),
-    ]
-    title = f"{lineage.model}, {lineage.finished_at:%Y-%m-%d %H:%M:%S} UTC"
-    return "\n".join([title, *(f"  {label:<10} {text}" for label, text in rows)])
-
-
-def _describe_push(lineage: Lineage) -> str:
-    if lineage.pushed_path is None:
-        return "no, it was not found fit to serve"
-    if not lineage.pushed_digest:
-        return f"{lineage.pushed_path} (no longer there)"
-    state = "still the same bytes" if lineage.is_intact else "CHANGED since it was checked"
-    return f"{lineage.pushed_path} ({state})"
+    return "\n\n".join(render_one(lineage) for lineage in lineages)

@@ -42,11 +42,12 @@ from servable.cli_options import (
     read_requests,
     read_target,
 )
+from servable.cli_pack import add_pack_command
 from servable.cli_request import add_request_command
 from servable.cli_runtimes import add_runtime_commands
 from servable.cli_serve import add_serve_command
 from servable.cli_targets import add_targets_options, run_targets
-from servable.errors import ServableError, SettingsError, UnknownSourceError
+from servable.errors import NotApprovedError, ServableError, SettingsError, UnknownSourceError
 
 _SOURCE_HELP = "model file, checkpoint in any spelling, or folder, here or at gs://, s3://, hdfs://, ..."
 
@@ -77,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments, error, EXIT_NOT_A_MODEL)
     except SettingsError as error:
         return _fail(arguments, error, EXIT_USAGE)
+    except NotApprovedError as error:
+        return _fail(arguments, error, EXIT_FINDINGS)
     except ServableError as error:
         return _fail(arguments, error, EXIT_COULD_NOT)
     except KeyboardInterrupt:
@@ -145,6 +148,7 @@ def _build_parser() -> argparse.ArgumentParser:
         check,
         targets,
         add_diff_command(commands),
+        add_pack_command(commands),
         add_request_command(commands),
         add_serve_command(commands),
         *add_runtime_commands(commands),

@@ -9,7 +9,7 @@
     ├── ExportError               the SavedModel could not be written
     ├── CheckError                a check could not be made (a failed check is a Finding, never this)
     ├── DeployError               a model could not be packed for a platform as asked
-    │   └── NotApprovedError          nobody found it fit to serve, or it is not what was found so
+    │   └── NotApprovedError          it was not found fit to serve there
     └── SettingsError             a setting, option or file of the user's is wrong
         └── UsageError                words of the command line contradict each other
 
@@ -91,7 +91,7 @@ class DeployError(ServableError):
 
 
 class NotApprovedError(DeployError):
-    """A model was not found fit to serve, or is not the one that was."""
+    """A model was not found fit to serve, at all or by one platform."""
 
 
 class SettingsError(ServableError):

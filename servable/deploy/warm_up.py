@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -71,12 +71,12 @@ def add_warm_up(saved_model_dir: Path, baseline: Baseline, *, limits: Limits | N
         >>> add_warm_up(Path("stamped/1"), load_baseline(Path("baseline.npz"))).requests
         2
     """
-    signatures = _read_signatures(saved_model_dir)
+    signatures = read_served_signatures(saved_model_dir)
     requests = [
         (name, inputs)
         for name, sample in list(baseline.samples.items())[:_MAX_SIGNATURES]
         if name in signatures
-        for inputs in _choose_requests(signatures[name], sample.inputs)
+        for inputs in cut_requests(signatures[name], sample.inputs)
     ]
     if not requests:
         return WarmUp(0, (), ("the baseline has no inputs for any signature of the model",))
@@ -93,7 +93,12 @@ def add_warm_up(saved_model_dir: Path, baseline: Baseline, *, limits: Limits | N
     return WarmUp(len(requests), tuple(dict.fromkeys(name for name, _ in requests)))
 
 
-def _read_signatures(saved_model_dir: Path) -> dict[str, Signature]:
+def read_served_signatures(saved_model_dir: Path) -> dict[str, Signature]:
+    """Reads the signatures of the graph that a server takes, by name.
+
+    Raises:
+        BrokenSourceError: There is no readable SavedModel.
+    """
     graphs = read_model_file(find_model_file(saved_model_dir)).meta_graphs
     return {
         name: read_signature(name, graph.signature_def[name])
@@ -103,10 +108,15 @@ def _read_signatures(saved_model_dir: Path) -> dict[str, Signature]:
     }
 
 
-def _choose_requests(
+def cut_requests(
     signature: Signature, inputs: Mapping[str, np.ndarray]
 ) -> Iterator[Mapping[str, np.ndarray]]:
-    """Cuts a sample down to a few rows; one without rows in common is taken as it is."""
+    """Cuts a sample down to one row, and to a few; one without rows in common is taken as it is.
+
+    Args:
+        signature: Whose inputs they are.
+        inputs: Arrays by serving key.
+    """
     free = [key for key, spec in signature.inputs.items() if spec.shape and spec.shape[0] is None]
     sizes = {inputs[key].shape[0] for key in free if key in inputs and inputs[key].ndim}
     if len(sizes) != 1 or (rows := sizes.pop()) < 1:
@@ -151,12 +161,30 @@ def _find_faults(
             yield f"the model with warm-up requests does not load: {session.load_fault.message}"
             return
         for name, inputs in found:
-            yield from _ask(session, signatures[name], inputs)
+            yield from replay_request(session, signatures[name], inputs)
 
 
-def _ask(session: Session, signature: Signature, inputs: Mapping[str, np.ndarray]) -> Iterator[str]:
+def replay_request(
+    session: Session,
+    signature: Signature,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    output_filter: Sequence[str] = (),
+) -> Iterator[str]:
+    """Asks the runtime what a server is to be asked.
+
+    Args:
+        session: With the model.
+        signature: One of the model's.
+        inputs: Arrays by serving key.
+        output_filter: Keys of the outputs that are wanted; none for all.
+
+    Yields:
+        Why it is not answered.
+    """
     feeds = {signature.inputs[key].tensor: value for key, value in inputs.items()}
-    result = session.run(Call(feeds, tuple(spec.tensor for spec in signature.outputs.values())))
+    wanted = output_filter or tuple(signature.outputs)
+    result = session.run(Call(feeds, tuple(signature.outputs[key].tensor for key in wanted)))
     if result.fault is not None:
         message = " ".join(result.fault.message.split())
         yield f"a warm-up request of signature {signature.name} fails: {message}"

@@ -29,6 +29,7 @@ from servable.cli_checking import (
     inspect_place,
     write_files,
 )
+from servable.cli_commands import add_installed_commands
 from servable.cli_diff import add_diff_command
 from servable.cli_examples import add_examples_options, read_examples
 from servable.cli_limits import add_limit_options, read_limits
@@ -69,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = _build_parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = _build_parser(words).parse_args(words)
     try:
         run: Callable[[argparse.Namespace], int] = arguments.run
         return run(arguments)
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments, refusal, EXIT_COULD_NOT)
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="servable",
         description="Turn a trained TensorFlow or Keras model into a SavedModel that its server loads.",
@@ -152,6 +153,7 @@ def _build_parser() -> argparse.ArgumentParser:
         add_request_command(commands),
         add_serve_command(commands),
         *add_runtime_commands(commands),
+        *add_installed_commands(commands, words),
     ):
         command.add_argument("--json", action="store_true", help="print JSON, nothing else")
         command.add_argument("--debug", action="store_true", help="show tracebacks")

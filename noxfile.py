@@ -1,14 +1,18 @@
 """The sessions that people run: digits (the worked example), tests, lint, zoo, targets, faults, fuzz, bench.
 
-All share one environment, `.venv`, installed from the lock of the Python that fits this machine.
+All share one environment, `.venv`, installed from the lock of the Python that fits this machine. Airflow has
+one of its own, `.venv-airflow`, from a lock of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import sys
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import nox
@@ -18,10 +22,40 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
 
 ROOT = Path(__file__).parent
-VENV = ROOT / ".venv"
 LANES = ("3.11", "3.12", "3.13")
 # The compiled parts of TFX 1.21 are published for this glibc and newer; Python 3.11 has older ones.
 NEW_GLIBC = (2, 39)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment, and what its locks are made from.
+
+    Attributes:
+        venv: Its folder.
+        lock_prefix: Of its locks' names in `requirements`; the lane follows.
+        inputs: Files with requirements.
+        extras: Of `pyproject.toml`; left empty, all but those of another environment.
+    """
+
+    venv: Path
+    lock_prefix: str
+    inputs: tuple[str, ...]
+    extras: tuple[str, ...] = ()
+
+    def get_lock_path(self, lane: str) -> Path:
+        """Gives the lock for a Python such as "3.11"."""
+        return ROOT / "requirements" / f"{self.lock_prefix}py{lane.replace('.', '')}.txt"
+
+
+MAIN = Environment(ROOT / ".venv", "", ("pyproject.toml",))
+# Airflow 2.11 holds back what other extras want newer.
+AIRFLOW = Environment(
+    ROOT / ".venv-airflow",
+    "airflow-",
+    ("pyproject.toml", "requirements/airflow.in"),
+    extras=("tfx", "airflow", "examples"),
+)
 
 
 @nox.session
@@ -80,32 +114,46 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def airflow(session: nox.Session) -> None:
+    """The tests of Airflow's DAGs, in Airflow's own environment."""
+    words = session.posargs or ("tests/pipelines", "-m", "airflow")
+    _run(session, "-m", "pytest", *words, environment=AIRFLOW)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Make the locks anew from pyproject.toml."""
-    for lane in LANES:
+    for environment, lane in itertools.product((MAIN, AIRFLOW), LANES):
         platform = "x86_64-manylinux_2_28" if lane == "3.11" else "x86_64-manylinux_2_40"
-        target = f"requirements/py{lane.replace('.', '')}.txt"
-        flags = ("--no-header", "--no-emit-index-url", "--generate-hashes", "--all-extras", "--quiet")
+        target = str(environment.get_lock_path(lane).relative_to(ROOT))
+        flags = ("--no-header", "--no-emit-index-url", "--generate-hashes", "--quiet")
         where = ("--python-version", lane, "--python-platform", platform, "-o", target)
-        _run_uv(session, "pip", "compile", "pyproject.toml", *flags, *where)
+        extras = [f"--extra={name}" for name in environment.extras or _list_main_extras()]
+        _run_uv(session, "pip", "compile", *environment.inputs, *extras, *flags, *where)
 
 
-def _run(session: nox.Session, *words: str) -> None:
-    _prepare(session)
+def _list_main_extras() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [name for name in project["optional-dependencies"] if name != "airflow"]
+
+
+def _run(session: nox.Session, *words: str, environment: Environment = MAIN) -> None:
+    _prepare(session, environment)
     # nox itself may run from a folder on PYTHONPATH, which must not shadow the environment.
-    session.run(str(VENV / "bin" / "python"), *words, env={"PYTHONPATH": None}, external=True)
+    python = str(environment.venv / "bin" / "python")
+    session.run(python, *words, env={"PYTHONPATH": None}, external=True)
 
 
-def _prepare(session: nox.Session) -> None:
+def _prepare(session: nox.Session, environment: Environment) -> None:
     """Makes the environment, or leaves it as it is when neither lock nor Python has changed."""
     lane, interpreter = _find_python()
-    lock_path = ROOT / "requirements" / f"py{lane.replace('.', '')}.txt"
+    lock_path = environment.get_lock_path(lane)
     wanted = hashlib.sha256(lock_path.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    stamp = VENV / "installed-lock"
+    stamp = environment.venv / "installed-lock"
     if stamp.is_file() and stamp.read_text() == f"{lane} {wanted}":
         return
-    python = ("--python", str(VENV / "bin" / "python"))
-    _run_uv(session, "venv", "--clear", "--python", interpreter, str(VENV))
+    python = ("--python", str(environment.venv / "bin" / "python"))
+    _run_uv(session, "venv", "--clear", "--python", interpreter, str(environment.venv))
     _run_uv(session, "pip", "sync", *python, str(lock_path))
     _run_uv(session, "pip", "install", *python, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     stamp.write_text(f"{lane} {wanted}")

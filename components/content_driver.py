@@ -66,18 +66,22 @@ class ToolchainDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
             data_types_utils.set_metadata_value(output.exec_properties[key], value)
         return output
 
-    def resolve_input_artifacts(
+    def pre_execution(
         self,
         input_dict: dict[str, Any],
+        output_dict: dict[str, Any],
         exec_properties: dict[str, Any],
         driver_args: Any,
         pipeline_info: Any,
-    ) -> dict[str, list[Any]]:
-        """Keeps what the older stack (Airflow) resolves, which it does not hand to the next step."""
-        self._resolved_inputs = super().resolve_input_artifacts(
+        component_info: Any,
+    ) -> Any:
+        """Resolves the inputs first: the older stack (Airflow) asks for the properties before it does."""
+        self._resolved_inputs = self.resolve_input_artifacts(
             input_dict, exec_properties, driver_args, pipeline_info
         )
-        return self._resolved_inputs
+        return super().pre_execution(
+            input_dict, output_dict, exec_properties, driver_args, pipeline_info, component_info
+        )
 
     def resolve_exec_properties(
         self, exec_properties: dict[str, Any], pipeline_info: Any, component_info: Any

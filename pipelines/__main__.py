@@ -11,11 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
-from pipelines.commands import history, lineage, local
+from pipelines.commands import airflow, beam, history, lineage, local
 from pipelines.commands.common import EXIT_COULD_NOT, EXIT_USAGE, add_settings_arguments, read_settings
 from servable.errors import ServableError, SettingsError
 
-_COMMANDS: Mapping[str, ModuleType] = MappingProxyType({"local": local, "history": history, "lineage": lineage})
+_COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
+    {"local": local, "beam": beam, "airflow": airflow, "history": history, "lineage": lineage}
+)
 
 _EPILOG = """exit codes:
   0  every model was pushed, or is unchanged

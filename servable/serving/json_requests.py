@@ -177,11 +177,8 @@ def _read_tensor(value: Any, spec: TensorSpec) -> np.ndarray:
                     f"expected size: {size}"
                 )
         flat = [item for part in flat for item in part]
-    for item in flat:
-        if isinstance(item, list):
-            raise refuse_argument(
-                f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}"
-            )
+    if list in set(map(type, flat)):
+        raise refuse_argument(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
     return _make_array(flat, spec.dtype).reshape(shape)
 
 
@@ -190,12 +187,15 @@ def _make_array(flat: list[Any], dtype: str) -> np.ndarray:
         texts = np.empty(len(flat), dtype=object)
         texts[:] = [_read_text(item) for item in flat]
         return texts
-    kinds = {"b": (bool,), "f": (int, float)}.get(np.dtype(dtype).kind, (int,))
-    bounds = np.iinfo(dtype) if kinds == (int,) else None
-    for item in flat:
-        fits = type(item) in kinds and (bounds is None or bounds.min <= item <= bounds.max)
-        if not fits:
-            raise _refuse_type(item, dtype)
+    number_kinds: dict[str, set[type]] = {"b": {bool}, "f": {int, float}}
+    kinds = number_kinds.get(np.dtype(dtype).kind, {int})
+    if not set(map(type, flat)) <= kinds:
+        raise _refuse_type(next(item for item in flat if type(item) not in kinds), dtype)
+    if kinds == {int} and flat:
+        bounds = np.iinfo(dtype)
+        for item in (min(flat), max(flat)):
+            if not bounds.min <= item <= bounds.max:
+                raise _refuse_type(item, dtype)
     try:
         with np.errstate(over="ignore"):  # a number too large for its type is infinite, as in C
             return np.array(flat, dtype=dtype)

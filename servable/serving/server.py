@@ -112,10 +112,11 @@ def open_server(
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind)
+        # With its protocol: asyncio sends without delay (TCP_NODELAY) only where that is said to be TCP.
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise _refuse_address(host, port, error) from error
     try:

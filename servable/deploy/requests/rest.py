@@ -18,9 +18,9 @@ from servable.formats.json_tensors import (
     BYTES_SUFFIX,
     JSON_DTYPES,
     is_text,
+    list_texts,
     write_rows,
     write_tensor,
-    write_text,
 )
 from servable.formats.protos import Example
 from servable.signature import Signature
@@ -120,7 +120,7 @@ def _note_texts(signature: Signature) -> list[str]:
 
 
 def _needs_base64(key: str, array: np.ndarray) -> bool:
-    return array.dtype.kind in "OSU" and (key.endswith(BYTES_SUFFIX) or not is_text(array))
+    return array.dtype.kind in "OSU" and (key.endswith(BYTES_SUFFIX) or not is_text(array.ravel().tolist()))
 
 
 def _read_examples(inputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]] | None:
@@ -146,10 +146,7 @@ def _read_feature(feature: Any) -> Any:
         return []
     values = list(getattr(feature, kind).value)
     if kind == "bytes_list":
-        texts = np.empty(len(values), dtype=object)
-        texts[:] = values
-        is_plain = is_text(texts)
-        values = [json.loads(write_text(value, as_base64=not is_plain)) for value in values]
+        values = list_texts(values, as_base64=not is_text(values))
     return values[0] if len(values) == 1 else values
 
 

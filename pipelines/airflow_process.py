@@ -7,6 +7,7 @@ standard library here.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -89,8 +90,14 @@ def _wait_for_end(grace_s: float) -> None:
     with contextlib.suppress(OSError, ValueError):
         while os.read(sys.stdin.fileno(), 4096):
             pass
+    # Nobody is left to end what this process started, should it come to its end by itself.
+    atexit.register(_kill_group)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace_s)
+    _kill_group()
+
+
+def _kill_group() -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 

@@ -20,7 +20,7 @@ from servable.errors import SettingsError
 def _check_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError) as error:
         raise ValueError("is not the name of a timezone, such as Europe/Berlin") from error
     return name
 

@@ -145,10 +145,17 @@ class _Tracer:
         if stage.maker is None:
             return ""
         source = stage.maker.inputs.get("source_model")
-        if source is None:
-            return "" if _OWN in stage.model.properties else _name_node(stage.maker)
-        maker = self._makers.get(source.id)
-        return _name_node(maker) if maker else ""
+        is_own = _OWN in stage.model.properties
+        first = self._makers.get(source.id) if source else None if is_own else stage.maker
+        names: dict[str, None] = {}
+        waiting = [first] if first else []
+        while waiting:
+            item = waiting.pop(0)
+            if _name_node(item) not in names:
+                names[_name_node(item)] = None
+                before = (self._makers.get(artifact.id) for artifact in item.inputs.values())
+                waiting += [one for one in before if one is not None]
+        return " <- ".join(names)
 
 
 def _name_node(execution: ExecutionRecord) -> str:

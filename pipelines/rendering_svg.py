@@ -14,8 +14,8 @@ from pipelines.rendering_graph import Graph, GraphEdge, GraphNode
 from servable.plain_text import make_plain
 
 # In pixels.
-_BOX_WIDTH: Final = 250
-_GAP_X: Final = 92
+_BOX_WIDTH: Final = 236
+_GAP_X: Final = 72
 _GAP_Y: Final = 26
 _MARGIN: Final = 24
 _TITLE_HEIGHT: Final = 40
@@ -23,8 +23,8 @@ _LINE_HEIGHT: Final = 17
 _BOX_PADDING: Final = 13
 _ROUND: Final = 7
 # What fits into a box, in characters of 13 and 12 pixels.
-_TITLE_CHARS: Final = 33
-_LINE_CHARS: Final = 37
+_TITLE_CHARS: Final = 28
+_LINE_CHARS: Final = 31
 
 _STYLE: Final = """
 .graph { --ink: #1b2330; --soft: #576374; --paper: #ffffff; --edge: #8a97a8;

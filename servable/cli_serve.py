@@ -34,9 +34,7 @@ def add_serve_command(commands: Any) -> argparse.ArgumentParser:
         description="Serves a SavedModel from TensorFlow's C++ runtime, and takes up new versions as they "
         "come. For trying clients and models, not for production. Interrupt it to end it.",
     )
-    parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="one version, or a folder of versions 1, 2, ..."
-    )
+    parser.add_argument("folder", metavar="DIR", help="one version, or a folder of versions 1, 2, ...")
     parser.add_argument("--name", metavar="NAME", help="what clients call the model (default: its folder)")
     parser.add_argument(
         "--port", type=int, default=8501, metavar="N", help="of HTTP; 0 for any (default: 8501)"
@@ -88,6 +86,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
     ended = _note_signals()
     _check_numbers(arguments)
     _check_packages()
+    from servable.formats.remote import is_remote
     from servable.runtime.installed import find_runtime
     from servable.runtime.outcome import Limits
     from servable.serving.folders import find_place
@@ -95,7 +94,14 @@ def run_serve(arguments: argparse.Namespace) -> int:
     from servable.serving.server import ServingOptions, open_server
 
     tell = partial(_tell, sys.stderr if arguments.json else sys.stdout)
-    place = find_place(arguments.folder)
+    if is_remote(arguments.folder):
+        raise UsageError(
+            "A server looks into folders of this machine only.",
+            expected="a folder here",
+            received=arguments.folder,
+            advice="copy the version here first, saved_model.pb last",
+        )
+    place = find_place(Path(arguments.folder))
     library = None if arguments.runtime == "current" else find_runtime(arguments.runtime).library
     options = ServingOptions(
         arguments.name or place.name,
@@ -126,6 +132,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
             tell("ready")
         while not ended.wait(_WAIT_S):
             if server.failed.is_set():
+                tell("HTTP has ended by itself")
                 return EXIT_COULD_NOT
         tell("ending; what is being answered is answered")
     return EXIT_DONE

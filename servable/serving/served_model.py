@@ -19,6 +19,7 @@ from servable.runtime.outcome import Fault
 from servable.serving.folders import FoundVersion, ModelPlace
 from servable.serving.loaded import LoadedVersion, RuntimeChoice, load_version
 from servable.serving.statuses import Code, StatusError, explain_fault, refuse_argument
+from servable.serving.warming import warm_up
 
 # A request that takes longer than a call may take has ended some other way.
 _DRAIN_EXTRA_S: Final = 10.0
@@ -180,13 +181,12 @@ class ServedModel:
     def _change_to(self, found: FoundVersion) -> None:
         self._set_status(VersionStatus(found.number, State.LOADING))
         try:
-            loaded = load_version(found, self._runtime)
+            loaded = _load_warm(found, self._runtime)
+        except StatusError as error:
+            self._note_failure(found, error.code, " ".join(error.message.split()))
+            return
         except ServableError as error:
             self._note_failure(found, Code.FAILED_PRECONDITION, " ".join(str(error).split()))
-            return
-        if isinstance(loaded, Fault):
-            why = explain_fault(loaded)
-            self._note_failure(found, why.code, " ".join(why.message.split()))
             return
         with self._lock:
             old, self._current = self._current, loaded
@@ -217,3 +217,16 @@ class ServedModel:
             # One that came back while its older self was still ending is not ending.
             if self._current is None or self._current.number != status.number:
                 self._statuses[status.number] = status
+
+
+def _load_warm(found: FoundVersion, runtime: RuntimeChoice) -> LoadedVersion:
+    """Loads a version and has it answer its warm-up requests; one that fails is none."""
+    loaded = load_version(found, runtime)
+    if isinstance(loaded, Fault):
+        raise explain_fault(loaded)
+    try:
+        warm_up(loaded, found.folder)
+    except BaseException:
+        loaded.pool.close()
+        raise
+    return loaded

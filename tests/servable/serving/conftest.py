@@ -173,6 +173,17 @@ def texts_dir(tmp_path_factory):
     raw = {"text": ("same:0", string), "text_bytes": ("same:0", string), "long": ("long:0", int64)}
     add_signature("raw", {"text": texts["inputs"]}, raw)
     add_signature("half", {"text": texts["inputs"]}, {"half": ("half:0", half)})
+    end = nodes.add(name="end", op="Placeholder")
+    end.attr["dtype"].type = string
+    end.attr["shape"].shape.dim.add(size=-1)
+    joined = nodes.add(name="joined", op="StringJoin", input=["text", "end"])
+    joined.attr["N"].i = 2
+    both = {"text": texts["inputs"], "end": ("end:0", string)}
+    add_signature("joined", both, {"joined": ("joined:0", string)})
+    default = graph.signature_def["joined"].defaults["end"]
+    default.dtype = string
+    default.tensor_shape.dim.add(size=1)
+    default.string_val.append(b"!")
     folder = tmp_path_factory.mktemp("texts") / "7"
     folder.mkdir()
     (folder / "saved_model.pb").write_bytes(model.SerializeToString())

@@ -131,7 +131,7 @@ def test_refusals_are_tensorflow_servings(served, path, body, status, said):
 
 
 def test_a_larger_request_is_refused(served):
-    status, answer = served.ask_json("/v1/models/m:predict", b" " * (1 << 20) + b"{}")
+    status, answer = served.ask_json("/v1/models/m:predict", b" " * (1 << 20) + b"{}")  # 2 bytes too many
     assert status == 413
     assert "1048576 bytes" in answer["error"]
     assert served.ask("/v1/models/m")[0] == 200
@@ -149,6 +149,18 @@ def test_texts_and_bytes(texts):
     status, answer = texts.ask_json("/v1/models/texts:predict", asked)
     assert status == 400
     assert "a name that ends in _bytes" in answer["error"]
+
+
+def test_an_input_with_a_default_may_be_left_out(texts):
+    for given, wanted in (({"text": [b"a"]}, [b"a!"]), ({"text": [b"a"], "end": [b"?"]}, [b"a?"])):
+        inputs = {key: np.array(value, dtype=object) for key, value in given.items()}
+        request = make_predict_request("joined", inputs)
+        status, data = texts.ask("/", request.SerializeToString())
+        assert status == 200
+        assert decode_arrays(PredictResponse.FromString(data).outputs)["joined"].tolist() == wanted
+    status, data = texts.ask("/", make_predict_request("joined", {"end": inputs["end"]}).SerializeToString())
+    assert status == 400
+    assert b"text" in data
 
 
 def test_a_type_that_json_has_no_form_for(texts):

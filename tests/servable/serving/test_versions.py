@@ -8,7 +8,10 @@ import time
 
 import pytest
 
+from servable.baseline import Baseline, Sample
+from servable.deploy.warm_up import WARM_UP_FILE, add_warm_up
 from servable.formats.eas_messages import PredictResponse, decode_arrays, make_predict_request
+from servable.formats.protos import SavedModel
 from servable.serving.folders import find_place
 
 LOOKS_S = 0.3  # several looks
@@ -154,6 +157,35 @@ def name_version(answer, y):
         except (TypeError, ValueError):
             return None
     return None
+
+
+def test_warm_up_requests_are_answered_first(serve, simple, golden, tmp_path):
+    shutil.copytree(simple.source, tmp_path / "m/1")
+    x = golden[0]
+    assert add_warm_up(tmp_path / "m/1", Baseline({"serving_default": Sample({"x": x}, {})})).requests == 2
+    with serve(tmp_path / "m") as served:
+        assert list_states(served) == {1: "AVAILABLE"}
+        shutil.copytree(tmp_path / "m/1", tmp_path / "other")
+        records = tmp_path / "other" / WARM_UP_FILE
+        records.write_bytes(records.read_bytes()[:-1])
+        (tmp_path / "other").rename(tmp_path / "m/2")
+        served.wait_for("version 2 does not load; version 1 goes on")
+        # A request that no signature takes is no better than a damaged one.
+        rename_signature(simple.source, tmp_path / "third")
+        shutil.copytree(tmp_path / "m/1/assets.extra", tmp_path / "third/assets.extra")
+        (tmp_path / "third").rename(tmp_path / "m/3")
+        served.wait_for("version 3 does not load; version 1 goes on: warm-up request 0 fails")
+        assert list_states(served) == {1: "AVAILABLE", 2: "END", 3: "END"}
+
+
+def rename_signature(source, target):
+    shutil.copytree(source, target)
+    path = target / "saved_model.pb"
+    model = SavedModel.FromString(path.read_bytes())
+    signatures = model.meta_graphs[0].signature_def
+    signatures["other"].CopyFrom(signatures["serving_default"])
+    del signatures["serving_default"]
+    path.write_bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize("name", ["1", "m"])

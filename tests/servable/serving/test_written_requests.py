@@ -105,5 +105,5 @@ def test_as_json_and_what_cannot_be(simple, baseline, texts_dir, capsys):
     assert main([*command, "--out", "body.json"]) == 4
     assert "--signature NAME beside --out" in capsys.readouterr().err
     assert main([*command, "--signature", "none"]) == 2
-    assert "half, lengths, raw, serving_default" in capsys.readouterr().err
+    assert "half, joined, lengths, raw, serving_default" in capsys.readouterr().err
     assert main(["request", str(texts_dir.parent / "nothing"), "--platform", "eas"]) == 3

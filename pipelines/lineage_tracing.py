@@ -106,7 +106,8 @@ class _Tracer:
     ) -> Lineage:
         model, check = stage.model, stage.check
         blessing = None
-        if check is not None:
+        # Of a failed attempt, TFX's older stack keeps what it would have made.
+        if check is not None and check.state == "complete":
             blessing = next((one for one in check.outputs.values() if one.type_name == "ModelBlessing"), None)
         step = model.properties.get("source_step")
         last = end or check or stage.maker
@@ -186,8 +187,8 @@ def _explain(check: ExecutionRecord | None, blessing: ArtifactRecord | None) -> 
 def _find_report(model: ArtifactRecord, check: ExecutionRecord | None) -> str:
     if check is None:
         return ""
-    if "report" in check.outputs:
-        return check.outputs["report"].uri
+    if check.state == "complete":
+        return check.outputs["report"].uri if "report" in check.outputs else ""
     # A node that is set to fail keeps its report beside the place that TFX removes: components/rejection.py.
     parents = Path(model.uri).parents
     if len(parents) < _STAGE_DIRS:

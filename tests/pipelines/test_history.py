@@ -118,10 +118,12 @@ def test_a_model_whose_checks_failed_is_not_forgotten(tmp_path):
     model = replace(make_artifact(1, "Model", saved_model_digest="d"), uri=f"{tmp_path}/convert_m/model/1")
     kept = tmp_path / "validate_m" / "report" / "2-rejected"
     kept.mkdir(parents=True)
+    # The older stack records what a failed node would have made.
+    abandoned = {"blessing": make_artifact(2, "ModelBlessing"), "report": make_artifact(3, "ModelEvaluation")}
     (one,) = trace_executions(
         [
             make_execution(1, "convert_m", outputs={"model": model}),
-            make_execution(2, "validate_m", "failed", inputs={"model": model}),
+            make_execution(2, "validate_m", "failed", inputs={"model": model}, outputs=abandoned),
         ]
     )
     assert (one.verdict, one.report_uri, one.pushed_path) == (Verdict.STOPPED, str(kept), None)

@@ -34,12 +34,13 @@ from servable.errors import ServableError, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class StandInRun:
     """What the operator hears of a DAG run: TFX asks its task instance for this and no more."""
 
     run_id: str
 
-    def get_dagrun(self) -> _Run:
+    def get_dagrun(self) -> StandInRun:
+        """Gives the run of this task instance, which is all in one here."""
         return self
 
 
@@ -125,7 +126,7 @@ def _launch(settings: Settings, node_id: str, run_id: str) -> None:
     )
     operator = AirflowDagRunner(config).run(create_pipeline(settings)).get_task(node_id)
     # As the operator's own `execute` does, without the templates: braces in an option are no template here.
-    operator.python_callable(**operator.op_kwargs, ti=_Run(run_id))
+    operator.python_callable(**operator.op_kwargs, ti=StandInRun(run_id))
 
 
 def _must_push_again(settings: Settings, node_id: str, run_id: str) -> bool:

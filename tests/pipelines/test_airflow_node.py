@@ -1,4 +1,4 @@
-"""Nodes as the tasks of Airflow run them: cache, failures, attempts. In one process with one import of TFX."""
+"""Nodes as the tasks of Airflow run them: cache, failed and killed attempts. TFX is imported once for all."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _predict(version: LoadedVersion, body: bytes) -> bytes:
     try:
         request = read_message(PredictRequest, body)
         inputs = decode_arrays(request.inputs)
-    except CheckError as error:
+    except (CheckError, ValueError) as error:  # numpy's own for sizes that no array has
         raise StatusError(Code.INVALID_ARGUMENT, str(error)) from error
     name = request.signature_name or _choose_signature(version)
     outputs = predict(version, name, inputs=inputs, output_filter=request.output_filter)

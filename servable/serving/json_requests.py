@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from servable.formats.dtypes import MAX_RANK
 from servable.formats.json_tensors import JSON_DTYPES
 from servable.serving.statuses import Code, StatusError, refuse_argument
 from servable.signature import Signature, TensorSpec
@@ -163,6 +164,8 @@ def _read_tensor(value: Any, spec: TensorSpec) -> np.ndarray:
     while isinstance(level, list):
         shape.append(len(level))
         level = level[0] if level else None
+    if len(shape) > MAX_RANK:
+        raise refuse_argument(f"Encountered lists at level: {len(shape)} expected <= {MAX_RANK}")
     flat = [value]
     for depth, size in enumerate(shape):
         for part in flat:

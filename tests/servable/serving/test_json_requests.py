@@ -105,6 +105,7 @@ WRONG = [
     ({"inputs": [[1, 2], [1]]}, "Encountered list at unexpected size: 1 at level: 1 expected size: 2"),
     ({"inputs": [[1, 2], 1]}, "found at incorrect level: 2 in the JSON DOM. Expected at level: 2"),
     ({"inputs": [1, [2]]}, "Encountered list at unexpected level: 1 expected < 1"),
+    ({"inputs": json.loads("[" * 65 + "]" * 65)}, "expected <= 64"),
     ({"inputs": 0.5}, "JSON Value: 0.5 Type: Number is not of expected type: int32"),
     ({"inputs": True}, "is not of expected type: int32"),
     ({"inputs": 2**31}, "is not of expected type: int32"),

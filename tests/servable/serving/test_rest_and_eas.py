@@ -82,6 +82,9 @@ def test_eas_refuses_in_plain_words(served):
     status, data = served.ask("/", b"\xff\xff")
     assert status == 400
     assert b"PredictRequest" in data
+    request = make_predict_request("", {"x": np.zeros([1, 784], np.float32)})
+    request.inputs["x"].array_shape.dim.extend([1] * 65)
+    assert served.ask("/", request.SerializeToString())[0] == 400
     status, data = served.ask("/", PredictRequest(signature_name="other").SerializeToString())
     assert (status, data) == (400, b'Serving signature key "other" not found.')
 

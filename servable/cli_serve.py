@@ -111,6 +111,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         poll_s=arguments.poll_s,
         request_bytes=arguments.max_request_mb << 20,
     )
+    _check_name(options.name)
     tell("For trying models, not for production: no authentication, no encryption, no batching, no metrics.")
     if not _is_loopback(arguments.host):
         tell(f"warning: whoever reaches {arguments.host} can ask this model, with no password asked for.")
@@ -167,6 +168,16 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
                 expected=f"{lowest} to {highest}",
                 received=str(value),
             )
+
+
+def _check_name(name: str) -> None:
+    if "/" in name or ":" in name:
+        raise UsageError(
+            "No client could write this name into an address.",
+            expected="a name without / and :",
+            received=name,
+            advice="give another with --name",
+        )
 
 
 def _check_packages() -> None:

@@ -71,7 +71,7 @@ def find_place(folder: Path) -> ModelPlace:
         folder: Such as "digits" with "1" and "2" in it, or "digits/2".
 
     Raises:
-        UnknownSourceError: There is no such folder.
+        UnknownSourceError: There is no such folder, or it is one of several models.
     """
     if not folder.is_dir():
         raise UnknownSourceError(
@@ -81,8 +81,24 @@ def find_place(folder: Path) -> ModelPlace:
         )
     whole = folder.resolve()
     is_version = any((whole / name).is_file() for name in MODEL_FILES)
+    if not is_version and (models := _find_models(folder)):
+        raise UnknownSourceError(
+            "This folder has models in it, and is none itself.",
+            expected="one model: a folder with versions such as 1 and 2, or a version itself",
+            received=", ".join(models),
+            where=str(folder),
+            advice=f"name the model's own folder, such as {folder / models[0]}",
+        )
     has_number = is_version and _read_number(whole.name) is not None
     return ModelPlace(folder, is_version, (whole.parent if has_number else whole).name or "model")
+
+
+def _find_models(folder: Path) -> list[str]:
+    """Names folders with versions of their own, in a folder that has no version, and no beginning of one."""
+    inside = [path for path in _list_folder(folder) if path.is_dir()]
+    if any(_read_number(path.name) is not None for path in inside):
+        return []
+    return [path.name for path in inside if ModelPlace(path, False, path.name).find_versions()]
 
 
 def _read_number(name: str) -> int | None:

@@ -70,6 +70,7 @@ def test_other_hosts_only_with_a_warning(start):
     [
         (["nothing"], 3, "There is no such folder"),
         (["gs://bucket/digits"], 4, "folders of this machine only"),
+        ([".", "--name", "a/b"], 4, "without / and :"),
         ([".", "--port", "70000"], 4, "--port is out of its range"),
         ([".", "--processes", "0"], 4, "--processes is out of its range"),
         ([".", "--runtime", "9.9"], 2, "servable runtimes add 9.9"),

@@ -10,6 +10,7 @@ import pytest
 
 from servable.baseline import Baseline, Sample
 from servable.deploy.warm_up import WARM_UP_FILE, add_warm_up
+from servable.errors import UnknownSourceError
 from servable.formats.eas_messages import PredictResponse, decode_arrays, make_predict_request
 from servable.formats.protos import SavedModel
 from servable.serving.folders import find_place
@@ -36,6 +37,15 @@ def test_base_path_and_version(tmp_path):
     assert (place.name, place.is_version, list(place.find_versions())) == ("digits", True, [7])
     place = find_place(base / "latest")
     assert (place.name, list(place.find_versions())) == ("latest", [1])
+
+
+def test_a_folder_of_several_models_is_none(tmp_path):
+    write_model(tmp_path / "digits" / "1")
+    write_model(tmp_path / "texts" / "3")
+    with pytest.raises(UnknownSourceError, match="digits, texts"):
+        find_place(tmp_path)
+    (tmp_path / "2").mkdir()  # a version that is not whole yet
+    assert not find_place(tmp_path).find_versions()
 
 
 def list_states(served):

@@ -40,7 +40,8 @@ class CheckpointImporter(ConversionComponent):
         tags: Which graph of a SavedModel; the one tagged "serve", or with nothing, by default.
         architecture: Structure of the model where the source holds weights only: Keras JSON, or a GraphDef.
         module: Python file with `build_graph()` or `build_model()`, where the source holds weights only. It
-            is run: name only what you trust.
+            is run: name only what you trust. TFX's Evaluator and BulkInferrer send serialized tf.Examples: a
+            `tf.Module` with a function `serving_default` that parses them answers.
         custom_objects: Python file with the custom objects of a Keras architecture. It is run.
         inputs: `.npz` with inputs for the baseline; without it they are made up.
         assets: Asset name, as the graph has it, to the file that takes its place.

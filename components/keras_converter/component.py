@@ -33,7 +33,9 @@ class KerasConverter(ConversionComponent):
         source_subpath: Where in `source_model` the file lies, such as "model.keras".
         signatures: ``{name: {"inputs": {key: layer}, "outputs": {...}, "method": "predict"}}``; empty takes
             the model's own inputs and outputs.
-        custom_objects: Python file with the custom Keras objects. It is run: name only what you trust.
+        custom_objects: Python file with the custom Keras objects. It is run: name only what you trust. TFX's
+            Evaluator and BulkInferrer send serialized tf.Examples: a model whose first layer is a custom one
+            that parses them answers.
         replace_layers: Lambda layer by name to "FILE.py:function", in place of its stored code. The file is
             run.
         architecture: JSON file with the architecture, where the source holds weights only.

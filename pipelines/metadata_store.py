@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pipelines.metadata_address import StoreAddress, check_location, is_address
 from pipelines.metadata_failures import OpeningFailure, catch_native_messages
+from pipelines.metadata_postgresql import mend_postgresql
 from pipelines.metadata_secrets import keep_out_of_logs
 from servable.errors import SettingsError
 
@@ -107,6 +108,8 @@ def _make_config(location: Path | str, *, read_only: bool) -> Any:
     keep_out_of_logs(address.password)
     if address.kind == "grpc":
         return metadata_store_pb2.MetadataStoreClientConfig(host=address.host, port=_read_port(address))
+    if address.kind == "postgresql":
+        mend_postgresql()
     if address.kind == "mysql":
         _fill_mysql(config.mysql, address, read_only=read_only)
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from servable.cli_answer import EXIT_DONE, EXIT_FINDINGS, print_json
+from servable.cli_options import read_path_here
 from servable.errors import SettingsError, SignatureError, UnknownSourceError, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def add_request_command(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--signature", metavar="NAME", help="one only (default: all)")
     parser.add_argument(
         "--baseline",
-        type=Path,
+        type=read_path_here,
         metavar="FILE",
         help="of a conversion (--baseline-out): its inputs are sent (default: made-up values)",
     )
@@ -48,7 +49,10 @@ def add_request_command(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", default="", metavar="URL", help="of the server (default: the usual one)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the exact bytes of the request; the call sends them"
+        "--out",
+        type=read_path_here,
+        metavar="FILE",
+        help="write the exact bytes of the request; the call sends them",
     )
     parser.set_defaults(run=run_request)
     return parser

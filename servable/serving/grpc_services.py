@@ -88,7 +88,7 @@ class Services:
             for key, array in outputs.items():
                 declared = signature.outputs[key].dtype
                 # Quantized numbers travel as plain ones, which have another type.
-                name = declared if declared.startswith(("q", "quint")) else ""
+                name = declared if declared.startswith("q") else ""
                 response.outputs[key].CopyFrom(write_tensor(array, name))
             return response
 

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         work_dir = Path(folder)
-        location = options.metadata or work_dir / "metadata.sqlite"
+        location: Path | str = options.metadata or work_dir / "metadata.sqlite"
         rows = measure_answers(location, runs=options.runs, repeats=options.repeats, work_dir=work_dir)
     cells = [(str(row["what"]), f"{float(row['elapsed_s']):.2f} s") for row in rows]
     print(draw_table(("asked", "time"), cells))

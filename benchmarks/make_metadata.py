@@ -3,16 +3,13 @@
 What passes through: a location and a number of runs come in; contexts, executions, artifacts and events go
 into the store, in the layout of TFX's portable runners (Local, Beam) or its older one (Airflow). Nothing is
 trained, converted or pushed, and no artifact lies where its URI says.
-
-    python -m benchmarks.make_metadata --runs 200 --metadata metadata.sqlite
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,23 +247,3 @@ def _fill(properties: Any, values: Mapping[str, str | int]) -> None:
 
 def _digest(kind: str, number: int) -> str:
     return hashlib.sha256(f"{kind}{number}".encode()).hexdigest()
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--metadata", required=True, help="path of a SQLite file, or an address")
-    parser.add_argument("--unchanged-every", type=int, default=0)
-    parser.add_argument("--refused-every", type=int, default=0)
-    parser.add_argument("--legacy", action="store_true", help="in the layout of AirflowDagRunner")
-    options = parser.parse_args(arguments)
-    location = options.metadata if "://" in options.metadata else Path(options.metadata)
-    write_runs(
-        location,
-        RunStory(options.runs, options.unchanged_every, options.refused_every, options.legacy),
-    )
-
-
-if __name__ == "__main__":
-    main()

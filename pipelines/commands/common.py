@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pipelines.lean_imports import lighten_imports
 from pipelines.outcome import RunOutcome
 from pipelines.settings import Settings
 from pipelines.settings_file import load_settings
@@ -80,6 +81,7 @@ def run_and_report(settings: Settings, run: Callable[..., RunOutcome], *, verbos
     from pipelines.rendering import render_outcome
 
     quieten_log(verbose)
+    lighten_imports()
     names = ", ".join(model.name for model in settings.models)
-    say(f"Running pipeline {settings.pipeline.name}: {names}. Importing TFX takes half a minute.")
+    say(f"Running pipeline {settings.pipeline.name}: {names}.")
     return run(settings, report_model=lambda model: say(render_outcome(model))).exit_code

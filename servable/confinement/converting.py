@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from servable import errors
-from servable.confinement.job import ARRAYS_BYTES, ERROR_FIELDS, HEAVY_MODULES
+from servable.confinement.job import ARRAYS_BYTES, ERROR_FIELDS
 from servable.confinement.jobs import Job, note_imports, start_job
+from servable.confinement.lean_tensorflow import HEAVY_MODULES
 from servable.confinement.limits import Limits, SettledLimits, settle_limits
 from servable.confinement.values import decode_value, encode_value
 from servable.convert import Conversion, ConversionOptions

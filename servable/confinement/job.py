@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from servable.confinement.lean_tensorflow import allow_everything, list_heavy_imports
 from servable.confinement.limits import SettledLimits
 from servable.confinement.values import decode_value, encode_value
 from servable.convert import ConversionOptions, convert_source
@@ -29,8 +30,6 @@ from servable.runtime.tensors import pack_array
 ARRAYS_BYTES = 4 << 30
 # What an error says of itself, on its way to the parent.
 ERROR_FIELDS = ("problem", "expected", "received", "where", "advice")
-# What takes long to import and is worth keeping for the next job.
-HEAVY_MODULES = frozenset({"tensorflow", "keras", "tf_keras", "h5py"})
 _REQUEST_S = 60.0
 _PROGRESS_S = 0.1
 _TRACEBACK_CHARS = 20_000
@@ -54,7 +53,7 @@ def run_job(descriptor: int) -> NoReturn:
     # Not Exception: a module of the user's may call sys.exit, and what a hostile file raises is anything.
     except BaseException as error:
         answer = _describe_error(_explain_starvation(error) or _explain_unforeseen(error))
-    answer["imports"] = sorted(HEAVY_MODULES & sys.modules.keys())
+    answer["imports"] = list_heavy_imports()
     channel.send(answer, bodies, deadline_s=deadline_s)
     os._exit(0)  # TensorFlow's own tear-down has nothing left to say
 
@@ -71,10 +70,13 @@ def _convert(
             last_s = now_s
             channel.send({"progress": [stage, int(done), int(total)]}, deadline_s=deadline_s)
 
+    options = decode_value(ConversionOptions, request["options"], [])
+    if options.source.module or options.source.custom_objects or options.source.replace_layers:
+        allow_everything()
     conversion = convert_source(
         Path(request["source"]),
         Path(request["out_dir"]),
-        decode_value(ConversionOptions, request["options"], []),
+        options,
         progress=tell if request["progress"] else None,
     )
     arrays: list[Any] = []

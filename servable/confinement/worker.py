@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import select
@@ -22,6 +21,8 @@ import warnings
 from typing import NoReturn
 
 from servable.confinement.job import run_job
+from servable.confinement.lean_tensorflow import lighten_imports
+from servable.stand_ins import import_whole, is_whole
 
 _DESCRIPTORS = 2  # per request: frames of the job, and the word on it
 _REQUEST_S = 60.0
@@ -35,6 +36,7 @@ def main(control_descriptor: int) -> NoReturn:
         control_descriptor: Socket on which requests come.
     """
     warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+    lighten_imports()
     control = socket.socket(fileno=control_descriptor)
     control.set_inheritable(False)
     wake, waker = socket.socketpair()
@@ -80,11 +82,11 @@ def main(control_descriptor: int) -> NoReturn:
 def _fork_job(frames: socket.socket, word: socket.socket, others: list[socket.socket], *, idle: bool) -> int:
     """Forks; only the parent returns."""
     request = _receive(word)
-    missing = [name for name in request["preload"] if name not in sys.modules]
+    missing = [name for name in request["preload"] if not is_whole(name)]
     if idle and missing:  # an import takes long, and a job that runs may have to be killed meanwhile
         for name in missing:
             with contextlib.suppress(Exception):  # a job that needs it says what is wrong
-                importlib.import_module(name)
+                import_whole(name)
         gc.collect()
         gc.freeze()  # a collection in the fork would copy all of it
     pid = os.fork()

@@ -11,12 +11,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
-from pipelines.commands import airflow, beam, history, lineage, local
+from pipelines.commands import airflow, beam, history, kubeflow, lineage, local
 from pipelines.commands.common import EXIT_COULD_NOT, EXIT_USAGE, add_settings_arguments, read_settings
 from servable.errors import ServableError, SettingsError
 
 _COMMANDS: Mapping[str, ModuleType] = MappingProxyType(
-    {"local": local, "beam": beam, "airflow": airflow, "history": history, "lineage": lineage}
+    {
+        "local": local,
+        "beam": beam,
+        "airflow": airflow,
+        "kubeflow": kubeflow,
+        "history": history,
+        "lineage": lineage,
+    }
 )
 
 _EPILOG = """exit codes:

@@ -1,0 +1,54 @@
+"""`python -m pipelines kubeflow CONFIG`: compile the pipeline for Kubeflow Pipelines 2.x or Vertex AI."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from pipelines.commands.common import EXIT_DONE, quieten_log, say
+from pipelines.settings import Settings
+
+HELP: Final = "compile the pipeline for Kubeflow Pipelines 2.x or Vertex AI"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds this command's arguments."""
+    parser.add_argument(
+        "--runner",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="runner file, such as configs/kubeflow.yaml",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="*.yaml for Kubeflow, *.json for Vertex AI"
+    )
+
+
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Compiles and writes, and says what was written and when it wants to run.
+
+    Raises:
+        SettingsError: The runner file has faults, or does not go with the settings.
+        SourceError: A model has no `kind` and its source tells none.
+        OSError: The file cannot be written.
+    """
+    from pipelines.kubeflow_runner_file import Backend, load_kubeflow_settings
+    from pipelines.kubeflow_v2 import compile_settings
+    from pipelines.kubeflow_writing import check_out_path, write_job
+
+    runner = load_kubeflow_settings(arguments.runner)
+    check_out_path(runner, arguments.out)
+    quieten_log(verbose=False)
+    say("Importing TFX takes half a minute.")
+    job = compile_settings(settings, runner)
+    write_job(job, runner, arguments.out)
+    spec = job["pipelineSpec"]
+    count = len(spec["root"]["dag"]["tasks"])
+    say(f"Pipeline {spec['pipelineInfo']['name']}: {count} tasks, image {runner.image}, in {arguments.out}")
+    if settings.pipeline.schedule:
+        # Kubeflow's recurring runs count seconds first.
+        seconds = "0 " if runner.backend is Backend.KFP else ""
+        say(f"Recurring run: cron {seconds}{settings.pipeline.schedule}")
+    return EXIT_DONE

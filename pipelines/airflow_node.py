@@ -25,6 +25,7 @@ from pipelines.airflow_parameters import apply_parameters
 from pipelines.airflow_process import die_with_parent
 from pipelines.commands.common import EXIT_COULD_NOT, EXIT_DONE, EXIT_REFUSED, EXIT_USAGE
 from pipelines.conversion import Branch, create_pipeline
+from pipelines.lean_imports import lighten_imports
 from pipelines.metadata_store import open_store
 from pipelines.outcome import must_push_again
 from pipelines.records import ExecutionRecord, read_executions
@@ -107,9 +108,10 @@ def run_node(settings: Settings, node_id: str, run_id: str) -> None:
 
 
 def _import_quietly() -> None:
-    """Keeps the hundred lines of its imports out of the task's log."""
+    """Keeps its lines out of the task's log, and leaves out what a node without work does not need."""
     logging.disable(logging.INFO)
     try:
+        lighten_imports()
         from tfx.components.pusher import component  # noqa: F401
         from tfx.orchestration.airflow import airflow_dag_runner  # noqa: F401
     finally:

@@ -1,4 +1,4 @@
-"""Two faults of ML Metadata on PostgreSQL, mended from outside for every store of this process.
+"""Three faults of ML Metadata on PostgreSQL, mended from outside for every store of this process.
 
 What passes through: nothing of ours; once mended, what TFX asks of ML Metadata. The faults are of 1.17 and of
 1.21, and of no other database:
@@ -6,6 +6,9 @@ What passes through: nothing of ours; once mended, what TFX asks of ML Metadata.
 - Two processes that register a type at the same time each make one, since the table lacks the constraint that
   other databases have. What is recorded with the one is never found by the name of the other, and a run finds
   no inputs. Here, a new type has an external id, which the table takes only once.
+- What is asked for by id comes in any order. TFX's cache takes the order of the ids for granted, and mistakes
+one
+  output of a node for another. Here, answers are put into that order.
 - A text with a backslash makes a faulty statement: the quotes are cut off blindly, also from an `E'...'`. TFX
   records such a text of every node that fails. Here, a backslash is kept as a character that looks like it.
 """
@@ -27,6 +30,12 @@ _REGISTRATIONS: Final = {
     "PutArtifactType": ("artifact_type", "GetArtifactType"),
     "PutExecutionType": ("execution_type", "GetExecutionType"),
     "PutContextType": ("context_type", "GetContextType"),
+}
+# Question by id: the field of the ids, and of what is found.
+_BY_ID: Final = {
+    "GetArtifactsByID": ("artifact_ids", "artifacts"),
+    "GetExecutionsByID": ("execution_ids", "executions"),
+    "GetContextsByID": ("context_ids", "contexts"),
 }
 _MARK: Final = "_mended_by_servable"
 
@@ -55,11 +64,15 @@ def mend_postgresql() -> None:
 
 
 def _call_plainly(store: Any, original: Call, method_name: str, request: Any, response: Any) -> None:
-    """Asks without backslashes."""
+    """Asks without backslashes, and puts the answer into the order of the question."""
     # Bytes are looked at first: texts are many, and backslashes are few.
     if b"\\" in request.SerializeToString():
         request = _replace_in_copy(request, "\\", _BACKSLASH)
     original(store, method_name, request, response)
+    if method_name in _BY_ID:
+        ids, found = _BY_ID[method_name]
+        places = {number: place for place, number in enumerate(getattr(request, ids))}
+        getattr(response, found).sort(key=lambda one: places[one.id])
     if _BACKSLASH.encode() in response.SerializeToString():
         _replace(response, _BACKSLASH, "\\")
 

@@ -33,7 +33,7 @@ class Database:
         elif method_name == "PutArtifacts":
             self.artifacts += request.artifacts
         elif method_name == "GetArtifactsByID":
-            response.artifacts.extend(self.artifacts)
+            response.artifacts.extend(reversed(self.artifacts))
 
     def put_type(self, wanted, response):
         if self.rival is not None:  # another process was quicker by a hair
@@ -88,6 +88,11 @@ def test_backslashes_come_back_as_they_were(store):
     (back,) = store.get_artifacts_by_id([1])
     assert (back.uri, back.custom_properties["reasons"].string_value) == ("a\\b", text)
     assert back.custom_properties["step"].int_value == 7
+
+
+def test_answers_come_in_the_order_of_the_question(store):
+    store.put_artifacts([metadata_store_pb2.Artifact(id=number) for number in (1, 2, 3)])
+    assert [one.id for one in store.get_artifacts_by_id([1, 3, 2])] == [1, 3, 2]
 
 
 def test_other_databases_are_left_alone(store, database):

@@ -84,5 +84,5 @@ def rebase_settings(settings: Settings, out_dir: Path) -> Settings:
         )
         for model in settings.models
     )
-    moved = {"root": move(pipeline.root), "metadata": move(pipeline.metadata)}
+    moved = {"root": move(pipeline.root), "metadata": move(Path(pipeline.metadata))}
     return settings.model_copy(update={"pipeline": pipeline.model_copy(update=moved), "models": models})

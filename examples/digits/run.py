@@ -80,11 +80,13 @@ def _train(places: Places, *, retrain: bool, overwrite: bool) -> None:
 
 def _run_pipeline(settings: Settings) -> RunOutcome:
     log_path = settings.pipeline.root.parent / "run.log"
-    _say(f"\n2. Pipeline: convert, check, push (importing TFX takes half a minute; its log: {log_path})")
+    _say(f"\n2. Pipeline: convert, check, push (its log: {log_path})")
     with _divert_stderr(log_path):
         # Here, not above: --help and a wrong setting shall be answered at once.
+        from pipelines.lean_imports import lighten_imports
         from pipelines.local import run_local
 
+        lighten_imports()
         return run_local(settings, report_model=lambda model: _say(render_outcome(model)))
 
 

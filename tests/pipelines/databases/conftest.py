@@ -75,11 +75,9 @@ def run_server(command: list[str], port: int, folder: Path, as_user: dict[str, s
 
 @contextmanager
 def run_mariadb() -> Iterator[str]:
-    server, install = (
-        find_program("mariadbd", "mysqld"),
-        find_program("mariadb-install-db", "mysql_install_db"),
-    )
-    client, port = find_program("mariadb", "mysql"), take_port()
+    server, client = find_program("mariadbd", "mysqld"), find_program("mariadb", "mysql")
+    install = find_program("mariadb-install-db", "mysql_install_db")
+    port = take_port()
     with make_server_dir("mysql") as (folder, as_user):
         data = f"--datadir={folder / 'data'}"
         made = [install, "--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db"]
@@ -95,10 +93,8 @@ def run_mariadb() -> Iterator[str]:
 
 @contextmanager
 def run_postgresql() -> Iterator[str]:
-    server, install, create, port = (
-        *(find_program(name) for name in ("postgres", "initdb", "createdb")),
-        take_port(),
-    )
+    server, install, create = (find_program(name) for name in ("postgres", "initdb", "createdb"))
+    port = take_port()
     with make_server_dir("postgres") as (folder, as_user):
         password_file = folder / "password"
         password_file.write_text(PASSWORD)
@@ -109,8 +105,8 @@ def run_postgresql() -> Iterator[str]:
         command = [server, "-D", str(folder / "data"), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
         with run_server(command, port, folder, as_user):
             account = ["-h", "127.0.0.1", "-p", str(port), "-U", "trainer"]
-            yield_to = os.environ | {"PGPASSWORD": PASSWORD}
-            subprocess.run([create, *account, "mlmd"], check=True, env=yield_to)
+            environment = os.environ | {"PGPASSWORD": PASSWORD}
+            subprocess.run([create, *account, "mlmd"], check=True, env=environment)
             yield f"postgresql://trainer:${{MLMD_PASSWORD}}@127.0.0.1:{port}/mlmd"
 
 

@@ -26,7 +26,7 @@ from servable.errors import SettingsError
 
 pytestmark = [
     pytest.mark.tfx,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     # Raised inside Keras 3 when a model is saved.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
     pytest.mark.skipif(

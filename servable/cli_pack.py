@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from servable.cli_answer import EXIT_DONE, EXIT_FINDINGS, print_json
 from servable.cli_options import add_policy_options, read_path_here, read_policy
+from servable.deploy.signing import PASSWORD_VARIABLE, SigningKey
 from servable.errors import SettingsError, UnknownSourceError, UsageError
 
 if TYPE_CHECKING:
     from servable.deploy.options import PackOptions
-    from servable.deploy.signing import SigningKey
     from servable.report import Report
 
-# A password is no word of a command line, which every user of a machine can read.
-PASSWORD_VARIABLE: Final = "SERVABLE_SIGNING_KEY_PASSWORD"
 _DEFAULT_VERSION: Final = 1
 
 
@@ -253,6 +251,4 @@ def _read_json(path: Path, expected: str) -> dict[str, Any]:
 def _read_key(arguments: argparse.Namespace) -> SigningKey | None:
     if arguments.sign is None:
         return None
-    from servable.deploy.signing import SigningKey
-
     return SigningKey(arguments.sign, os.environ.get(PASSWORD_VARIABLE))

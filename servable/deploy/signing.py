@@ -16,6 +16,9 @@ from servable.errors import SettingsError
 from servable.report import Finding, Report, Severity
 
 SIGNATURE_SUFFIX: Final = ".sig"
+# A password is no word of a command line, which every user of a machine can read.
+PASSWORD_VARIABLE: Final = "SERVABLE_SIGNING_KEY_PASSWORD"
+_MISMATCH: Final = "Signature mismatch"
 _CHECK: Final = "signature"
 
 
@@ -100,7 +103,7 @@ def verify_signature(folder: Path, signature_path: Path, public_key: Path) -> Re
     try:
         config.verify(folder, signature_path)
     except Exception as error:
-        message = f"the signature does not hold: {' '.join(str(error).split()) or type(error).__name__}"
+        message = f"the signature does not hold: {_shorten(error)}"
         advice = "Take pack and signature again from where they were made; do not upload this pack."
         findings.append(Finding(_CHECK, Severity.ERROR, message, str(signature_path), advice))
     return Report(str(folder), checked=(_CHECK,), findings=tuple(findings))
@@ -122,3 +125,9 @@ def _import_part(name: str) -> Any:
             received=str(error),
             advice="pip install 'tfx-servable[sign]'",
         ) from error
+
+
+def _shorten(error: Exception) -> str:
+    if str(error).startswith(_MISMATCH):
+        return "the files are not those that were signed"  # the manifest names them, without raw bytes
+    return " ".join(str(error).split()) or type(error).__name__

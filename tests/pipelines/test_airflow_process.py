@@ -22,8 +22,8 @@ sys.path.insert(0, {repository!r})
 from pipelines.airflow_process import die_with_parent
 die_with_parent(grace_s=0.2)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print(os.getpid(), child.pid, flush=True)
 try:
+    print(os.getpid(), child.pid, flush=True)
     time.sleep(60)
 finally:
     open({mark!r}, "w").close()

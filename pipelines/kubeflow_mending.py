@@ -86,7 +86,9 @@ def make_valid_name(name: str) -> str:
 
 
 def rename_tasks(spec: Spec) -> None:
-    """Gives tasks, components and executors the names that every backend takes; their titles stay.
+    """Gives tasks, components and executors the names that every backend takes.
+
+    A task's title is made its name: older backends find the producers of parameters by title.
 
     Raises:
         SettingsError: Two would have the same name, or one is too long.
@@ -105,7 +107,8 @@ def rename_tasks(spec: Spec) -> None:
             advice="give the models other names",
         )
     root = spec["root"]["dag"]
-    for task in get_tasks(spec).values():
+    for name, task in get_tasks(spec).items():
+        task["taskInfo"] = {**task.get("taskInfo", {}), "name": valid[name]}
         if "dependentTasks" in task:
             task["dependentTasks"] = sorted(valid[name] for name in task["dependentTasks"])
         task["componentRef"]["name"] = valid[task["componentRef"]["name"]]

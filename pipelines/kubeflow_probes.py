@@ -106,6 +106,8 @@ def _add_task(spec: Spec, probe: Probe) -> None:
     task: dict[str, Any] = {
         "taskInfo": {"name": probe.task},
         "componentRef": {"name": probe.task},
+        # Never from the cache.
+        "cachingOptions": {},
         "inputs": {"parameters": copy.deepcopy(properties)},
     }
     if artifacts:

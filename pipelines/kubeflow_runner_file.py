@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipelines.yaml_file import read_yaml
+from pipelines.yaml_file import KeyPath, read_yaml
 from servable.errors import SettingsError
 
 # kubeflow/pipelines takes these addresses alone as a pipeline root (backend/src/v2/objectstore/config.go).
@@ -138,19 +138,21 @@ def load_kubeflow_settings(path: Path) -> KubeflowSettings:
         SettingsError: The file has faults; all of them are listed, each with its line.
     """
     file = read_yaml(path)
-    faults = [(key_path, "is given twice") for key_path, _ in file.duplicates]
+    faults: list[tuple[int | None, KeyPath, str]] = [
+        (line, key_path, "is given twice") for key_path, line in file.duplicates
+    ]
     try:
         settings = KubeflowSettings.model_validate({} if file.data is None else file.data)
     except ValidationError as error:
         faults += [
-            (tuple(fault["loc"]), str(fault["msg"]).removeprefix("Value error, "))
+            (file.find_line(tuple(fault["loc"])), tuple(fault["loc"]), _describe_fault(str(fault["msg"])))
             for fault in error.errors(include_url=False)
         ]
     if not faults:
         return settings
     listed = [
-        f"line {file.find_line(key_path)}: {'.'.join(map(str, key_path)) or 'the file'}: {message}"
-        for key_path, message in faults
+        f"line {line}: {'.'.join(map(str, key_path)) or 'the file'}: {message}"
+        for line, key_path, message in faults
     ]
     raise SettingsError(
         "The runner file has faults.\n    " + "\n    ".join(listed),
@@ -158,3 +160,7 @@ def load_kubeflow_settings(path: Path) -> KubeflowSettings:
         where=str(path),
         advice="correct what is named; nothing was written",
     )
+
+
+def _describe_fault(message: str) -> str:
+    return message.removeprefix("Value error, ")

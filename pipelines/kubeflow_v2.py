@@ -108,15 +108,8 @@ def make_platform_spec(spec: Spec, runner: KubeflowSettings) -> dict[str, Any] |
     """
     if not runner.volumes:
         return None
-    mounts = [
-        {
-            # Old and new name of the same thing: which one is read depends on the backend's version.
-            "constant": volume.claim,
-            "pvcNameParameter": {"runtimeValue": {"constant": volume.claim}},
-            "mountPath": volume.mount,
-        }
-        for volume in runner.volumes
-    ]
+    # `constant` is the older name of `pvcNameParameter`, and the one that every version of the backend reads.
+    mounts = [{"constant": volume.claim, "mountPath": volume.mount} for volume in runner.volumes]
     labels = sorted(spec["deploymentSpec"]["executors"])
     executors = {label: {"pvcMount": mounts} for label in labels}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pipelines.metadata_address import PASSWORD_VARIABLE, StoreAddress
 from servable.errors import SettingsError
 
 _PROBE_S: Final = 3.0
+# Standard error is of the whole process: two threads would restore each other's.
+_CATCHING: Final = threading.Lock()
 
 # What stands in the message of a failure that trying again does not mend, in lower case, and what to do then.
 _PASSWORD: Final = f"put the right password into {PASSWORD_VARIABLE}, or the variable that the address names"
@@ -131,9 +134,9 @@ def catch_native_messages() -> Iterator[Callable[[], str]]:
     Yields:
         What to call for the text so far. It is not shown: with a failure, its reason goes into the error.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
+    with _CATCHING, tempfile.TemporaryFile() as file:
+        sys.stderr.flush()
+        kept = os.dup(2)
         os.dup2(file.fileno(), 2)
 
         def read() -> str:

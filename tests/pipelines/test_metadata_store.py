@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,14 @@ def test_a_server_that_is_not_there_is_tried_again_and_told(environment, scheme,
     assert sum(waited) < 6
     assert "geh" not in str(raised.value)
     assert "metadata_source" not in capfd.readouterr().err
+
+
+def test_threads_leave_standard_error_where_it_was(tmp_path, capfd):
+    open_store(tmp_path / "m.sqlite", read_only=False)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: open_store(tmp_path / "m.sqlite"), range(40)))
+    os.write(2, b"still here")
+    assert "still here" in capfd.readouterr().err
 
 
 def test_passwords_stay_out_of_the_log(environment, caplog):

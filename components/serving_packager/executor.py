@@ -30,14 +30,13 @@ from servable.deploy.manifest import MANIFEST_FILE
 from servable.deploy.options import PackOptions
 from servable.deploy.packing import Pack, pack_servable
 from servable.deploy.platforms import read_platforms
-from servable.deploy.signing import SigningKey, find_signature_path
+from servable.deploy.signing import PASSWORD_VARIABLE, SigningKey, find_signature_path
 from servable.errors import CheckError, NotApprovedError
 from servable.formats.publishing import publish_dir
 from servable.report import Report
 
 # In the artifact's directory, so that a signature has room beside it.
 PACK_DIR: Final = "pack"
-PASSWORD_VARIABLE: Final = "SERVABLE_SIGNING_KEY_PASSWORD"
 
 
 class Executor(base_executor.BaseExecutor):

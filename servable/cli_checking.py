@@ -128,5 +128,12 @@ def write_files(arguments: argparse.Namespace, report: Report | None) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
+    from servable.formats.files import replace_file
+
     # A path that a report names may have bytes that are no UTF-8.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    data = text.encode("utf-8", errors="backslashreplace")
+    if path.exists() and not path.is_file():  # a pipe or a terminal
+        path.write_bytes(data)
+        return
+    with replace_file(path) as file:  # half a report could be taken for a whole one
+        file.write(data)

@@ -15,8 +15,8 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from servable.confinement.values import decode_value, encode_value
 from servable.convert import Conversion, ConversionOptions
 from servable.errors import CheckError, ServableError, SourceError
 from servable.formats.publishing import receive_dir
+from servable.formats.scratch import open_scratch_dir
 from servable.model import Progress
 from servable.runtime.ends import describe_end, find_starvation, read_log_end
 from servable.runtime.frames import ChildEndedError, DeadlineExceededError
@@ -70,7 +71,7 @@ def convert_confined(
     chosen = options or ConversionOptions()
     settled = settle_limits(limits or Limits(), source)
     with receive_dir(out_dir) as staged_dir, _make_scratch_dir() as scratch:
-        request = _write_request(source, staged_dir, chosen, Path(scratch), progress is not None)
+        request = _write_request(source, staged_dir, chosen, scratch, progress is not None)
         request["limits"] = encode_value(settled, [])
         # The child writes beside the destination, and this process moves it there: a child that is killed a
         # moment after it wrote the last byte has not published either.
@@ -90,9 +91,9 @@ def convert_confined(
     return replace(conversion, saved_model_dir=out_dir, target=find_target(chosen.target).name)
 
 
-def _make_scratch_dir() -> tempfile.TemporaryDirectory[str]:
+def _make_scratch_dir() -> AbstractContextManager[Path]:
     # Also the child's folder for temporary files: what it cannot remove any more is removed here.
-    return tempfile.TemporaryDirectory(prefix="servable-job-", ignore_cleanup_errors=True)
+    return open_scratch_dir(prefix="servable-job-")
 
 
 def _write_request(

@@ -14,7 +14,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from servable.errors import ServableError
+from servable.formats.scratch import ScratchDir
 from servable.runtime.ends import read_log_end
 from servable.runtime.frames import ChildEndedError, DeadlineExceededError, FrameChannel
 
@@ -50,7 +50,7 @@ class Worker:
         self.owner = os.getpid()
         self.settings = _read_import_settings()
         self._control, theirs = socket.socketpair()
-        self._directory = tempfile.TemporaryDirectory(prefix="servable-worker-", ignore_cleanup_errors=True)
+        self._directory = ScratchDir(prefix="servable-worker-")
         self._log_path = Path(self._directory.name) / "log"
         environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
         search_path = [entry for entry in sys.path if isinstance(entry, str)]
@@ -105,6 +105,7 @@ class Worker:
         if self.owner != os.getpid():
             self._control.close()
             self._popen.returncode = 0  # not a child of this process
+            self._directory.forget()
             return
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)

@@ -7,7 +7,6 @@ the file whose presence means "finished" is copied last.
 from __future__ import annotations
 
 import errno
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,9 +14,11 @@ from pathlib import Path
 
 from servable.errors import ExportError
 from servable.formats.files import sync_path
+from servable.formats.scratch import open_scratch_dir
 
 # What a server takes for "finished": of a SavedModel.
 _LAST_FILE = "saved_model.pb"
+_SHARED = 0o777  # less what the user masks
 
 
 @contextmanager
@@ -38,7 +39,6 @@ def publish_dir(
         ExportError: The destination holds something, or writing or moving failed.
     """
     with receive_dir(destination, what=what, last_file=last_file) as path:
-        path.parent.mkdir(parents=True)
         yield path
 
 
@@ -46,7 +46,7 @@ def publish_dir(
 def receive_dir(
     destination: Path, *, what: str = "SavedModel", last_file: str = _LAST_FILE
 ) -> Iterator[Path]:
-    """The same for a block in which another process makes all folders, if it comes so far.
+    """The same for a block in which another process writes.
 
     Args:
         destination: Must not exist, or be an empty folder.
@@ -54,21 +54,23 @@ def receive_dir(
         last_file: Its presence means that the folder is finished.
 
     Yields:
-        A path that does not exist yet, nor does its folder.
+        A path that does not exist yet, in a folder that does.
 
     Raises:
         ExportError: The destination holds something, or writing or moving failed.
     """
     _refuse_occupied(destination)
     missing = [folder for folder in destination.parents if not folder.exists()]
-    scratch = destination.parent / f".{destination.name}.{secrets.token_hex(8)}.tmp"
     try:
-        yield scratch / "saved_model"
-        _move_dir(scratch / "saved_model", destination, last_file)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        # What an earlier run has left that was killed is removed before.
+        prefix = f".{destination.name}."
+        with open_scratch_dir(destination.parent, prefix=prefix, suffix=".tmp", mode=_SHARED) as scratch:
+            yield scratch / "saved_model"
+            _move_dir(scratch / "saved_model", destination, last_file)
     except OSError as error:
         raise _explain_os_error(error, destination, what) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
         for folder in missing:
             with suppress(OSError):  # it holds the finished model, or what somebody else put there
                 folder.rmdir()

@@ -11,12 +11,12 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
 
 from servable.errors import CheckError
+from servable.formats.scratch import ScratchDir
 from servable.runtime.ends import read_log_end
 from servable.runtime.frames import FrameChannel
 
@@ -32,7 +32,7 @@ class ChildProcess:
             raise CheckError(
                 "The runtime needs a Python executable to start.", received="sys.executable is empty"
             )
-        self._directory = tempfile.TemporaryDirectory(prefix="servable-runtime-")
+        self._directory = ScratchDir(prefix="servable-runtime-")
         self._log_path = Path(self._directory.name) / "log"
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         # Same answers on every machine, and a log that is only about what went wrong.

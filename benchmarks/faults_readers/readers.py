@@ -163,17 +163,18 @@ def _copy(case_file: str, path: Path) -> None:
 READERS: Final[dict[str, Reader]] = {
     "table": Reader(_read_table, ("*/artifact/*.index",)),
     "bundle": Reader(_read_bundle, ("*/artifact/*.index",), _prepare_bundle),
-    "v1": Reader(_read_v1, ("*-lr_v1-?/artifact/lr_model", "*-lr_v1_sharded-?/artifact/lr_model*")),
+    "v1": Reader(_read_v1, ("*-lr_v1*/artifact/lr_model/model.ckpt", "*-lr_v1*/artifact/lr_model/*-of-*")),
     "meta": Reader(_read_meta, ("tf1.*-a/artifact/*.meta",), _prepare_meta),
     "objects": Reader(_read_objects, ("tf2*obj*/artifact/*.index",), _prepare_objects),
-    "saved-model": Reader(
-        _read_saved_model, ("*-a/artifact/saved_model.pb", "*-a/artifact/*/saved_model.pb")
+    "saved-model": Reader(_read_saved_model, ("*-a/artifact/**/saved_model.pb",)),
+    "graph": Reader(
+        _describe_file("graph.pb"), ("tf1.*-a/artifact/*.meta", "*-a/artifact/**/saved_model.pb")
     ),
-    "graph": Reader(_describe_file("graph.pb"), ("tf1.*-a/artifact/*.meta", "*-a/artifact/saved_model.pb")),
     "hdf5": Reader(_describe_file("model.h5"), ("*-a/artifact/*.h5", "*-a/artifact/*.hdf5")),
     "keras": Reader(_describe_file("model.keras"), ("*-a/artifact/*.keras",)),
     "detect": Reader(
-        _describe_file("model"), ("*-a/artifact/*.h5", "*-a/artifact/*.keras", "*-a/artifact/lr_model")
+        _describe_file("model"),
+        ("*-a/artifact/*.h5", "*-a/artifact/*.keras", "*/artifact/lr_model/model.ckpt"),
     ),
     "state": Reader(_read_state, ("*-a/artifact/checkpoint",), _prepare_meta),
     "records": Reader(_read_records, ()),

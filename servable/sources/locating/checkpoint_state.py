@@ -20,6 +20,7 @@ from servable.sources.locating.checkpoint_spelling import find_prefix
 STATE_FILE: Final = "checkpoint"
 
 _MAX_BYTES: Final = 2**20
+_MAX_NAME_BYTES: Final = 255  # of every common file system
 _FIELD: Final = b"model_checkpoint_path"
 
 
@@ -59,11 +60,23 @@ def find_latest(state_path: Path) -> Path | None:
     named = PurePosixPath(state.model_checkpoint_path.replace("\\", "/"))
     if named.name in ("", ".."):
         return None
+    if not all(map(_is_possible, named.parts)):
+        raise BrokenSourceError(
+            f"The `{state_path.name}` state file names what no file can be called.",
+            expected=f"names of at most {_MAX_NAME_BYTES} bytes",
+            received=repr(state.model_checkpoint_path)[:_MAX_NAME_BYTES],
+            where=str(state_path),
+            advice="delete it to take the newest step, or name a checkpoint's prefix",
+        )
     folder = state_path.parent
     for tail in _list_tails(named):
         if _is_there(folder / tail, folder):
             return folder / tail
     return folder / named.name
+
+
+def _is_possible(name: str) -> bool:
+    return "\0" not in name and len(os.fsencode(name)) <= _MAX_NAME_BYTES
 
 
 def _list_tails(named: PurePosixPath) -> Iterator[PurePosixPath]:

@@ -1,8 +1,8 @@
 """Our bytes and the vendor's own SDK: each reads what the other wrote.
 
 The SDK is under the GPL and wants a protobuf of 2022, so that it can't share an environment with this
-project. It is installed into one of its own, once for each run, when SERVABLE_EAS_SDK=1 is set; that takes one
-or two minutes and a package index.
+project. It is installed into one of its own, once for each run, when SERVABLE_EAS_SDK=1 is set; that takes
+one or two minutes and a package index.
 """
 
 from __future__ import annotations

@@ -18,13 +18,18 @@ PIPELINE_RUN: Final = "run"
 FINAL_STATES: Final = ("complete", "cached", "failed")
 
 
-def fail_attempt(store: Any, context_name: str, remove_tree: Callable[[str], None]) -> bool:
+# Removes what an execution has written, by the URI of its node's directory and the execution's id. TFX makes
+# `<root>/<node>/<output key>/<execution id>` before it registers the artifacts, which thus do not tell all.
+RemoveOutputs = Callable[[str, int], None]
+
+
+def fail_attempt(store: Any, context_name: str, remove_outputs: RemoveOutputs) -> bool:
     """Marks a node's latest attempt as failed, if it has begun and not ended.
 
     Args:
         store: `ml_metadata.MetadataStore`.
         context_name: "<pipeline>.<run>.<node>".
-        remove_tree: Removes a directory, by its URI; one that is not there is no fault.
+        remove_outputs: Removes its directories; that there are none is no fault.
 
     Returns:
         Whether there was such an attempt.
@@ -40,10 +45,11 @@ def fail_attempt(store: Any, context_name: str, remove_tree: Callable[[str], Non
         if execution.properties["state"].string_value not in FINAL_STATES
     ]
     for execution in begun:
+        root, node_id = (execution.properties[key].string_value for key in ("pipeline_root", "component_id"))
+        remove_outputs(f"{root.rstrip('/')}/{node_id}", int(execution.id))
         for artifact in _read_outputs(store, execution.id):
             # Only what this attempt made: a cached result belongs to the attempt that made it.
             if artifact.state != metadata_store_pb2.Artifact.LIVE:
-                remove_tree(artifact.uri)
                 artifact.state = metadata_store_pb2.Artifact.ABANDONED
                 artifact.custom_properties["state"].string_value = "abandoned"
                 store.put_artifacts([artifact])
@@ -53,15 +59,15 @@ def fail_attempt(store: Any, context_name: str, remove_tree: Callable[[str], Non
     return bool(begun)
 
 
-def retire_attempt(store: Any, context_name: str, remove_tree: Callable[[str], None]) -> None:
+def retire_attempt(store: Any, context_name: str, remove_outputs: RemoveOutputs) -> None:
     """Makes room for another attempt of a node in the same run.
 
     Args:
         store: `ml_metadata.MetadataStore`.
         context_name: "<pipeline>.<run>.<node>"; that of an earlier attempt then ends with ".attempt-<id>".
-        remove_tree: Removes a directory, by its URI; one that is not there is no fault.
+        remove_outputs: Removes the directories of an attempt that has begun and not ended.
     """
-    fail_attempt(store, context_name, remove_tree)
+    fail_attempt(store, context_name, remove_outputs)
     context = store.get_context_by_type_and_name(COMPONENT_RUN, context_name)
     if context is None:
         return

@@ -9,7 +9,6 @@ second node of a run that has an output of the same key and type: ML Metadata wa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +49,9 @@ class AttemptLauncher(in_process_component_launcher.InProcessComponentLauncher):
             return super().launch()
         except BaseException:
             with self._metadata_connection as connection:
-                fail_attempt(connection.store, self._component_info.component_run_context_name, remove_tree)
+                fail_attempt(
+                    connection.store, self._component_info.component_run_context_name, remove_outputs
+                )
             raise
 
 
@@ -66,7 +67,7 @@ class AttemptMetadata(metadata.Metadata):  # type: ignore[misc]
         input_artifacts: dict[str, list[Any]] | None = None,
     ) -> Any:
         """Registers a new execution, also when there was an attempt in this run before."""
-        retire_attempt(self.store, component_info.component_run_context_name, remove_tree)
+        retire_attempt(self.store, component_info.component_run_context_name, remove_outputs)
         return super().register_execution(
             pipeline_info, component_info, contexts, exec_properties, input_artifacts
         )
@@ -105,10 +106,16 @@ class AttemptMetadata(metadata.Metadata):  # type: ignore[misc]
         return list(outputs.get(artifact_name, ()))
 
 
-def remove_tree(uri: str) -> None:
-    """Removes an artifact's directory, on any of TFX's file systems."""
-    # The artifact of one value is a file in a directory of its own.
-    directory = os.path.dirname(uri) if os.path.basename(uri) == "value" else uri  # noqa: PTH119, PTH120 - a URI
-    if fileio.exists(directory):
-        logging.info("Removing what an attempt left at %s", directory)
-        fileio.rmtree(directory)
+def remove_outputs(node_uri: str, execution_id: int) -> None:
+    """Removes what an execution has written, on any of TFX's file systems.
+
+    Args:
+        node_uri: Directory of the node, which holds one of each output key.
+        execution_id: Name of the directories below these.
+    """
+    for key in fileio.listdir(node_uri) if fileio.exists(node_uri) else ():
+        # Some file systems end the names of directories with a slash.
+        directory = f"{node_uri}/{key.rstrip('/')}/{execution_id}"
+        if fileio.exists(directory):
+            logging.info("Removing what an attempt left at %s", directory)
+            fileio.rmtree(directory)

@@ -98,9 +98,7 @@ def run_node(settings: Settings, node_id: str, run_id: str) -> None:
     imported = time.monotonic()
     logging.info("Airflow and TFX were imported in %.0f s.", imported - started)
     _launch(settings, node_id, run_id)
-    if node_id == Branch.from_name(settings.models[0].name).push and _must_push_again(
-        settings, node_id, run_id
-    ):
+    if node_id == Branch.from_name(settings.models[0].name).push and _must_push_again(settings, node_id, run_id):
         logging.info("What was pushed earlier is not what a server loads now: it is pushed again.")
         pipeline = settings.pipeline.model_copy(update={"cache": False})
         _launch(settings.model_copy(update={"pipeline": pipeline}), node_id, run_id)
@@ -148,9 +146,14 @@ def _close(settings: Settings, node_id: str, run_id: str) -> int:
         return EXIT_DONE
     store = open_store(location, read_only=False)
     name = f"{settings.pipeline.name}.{run_id}.{node_id}"
-    if fail_attempt(store, name, lambda uri: shutil.rmtree(uri, ignore_errors=True)):
+    if fail_attempt(store, name, _remove_local_outputs):
         sys.stderr.write(f"The killed attempt of {node_id} is marked as failed.\n")
     return EXIT_DONE
+
+
+def _remove_local_outputs(node_dir: str, execution_id: int) -> None:
+    for path in Path(node_dir).glob(f"*/{execution_id}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _choose_own(given: dict[str, Any], description: DagDescription, model: str) -> dict[str, Any]:

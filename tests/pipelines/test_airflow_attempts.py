@@ -29,7 +29,7 @@ class Recorder:
             name: store.put_context_type(pb.ContextType(name=name)) for name in ("run", "component_run")
         }
         execution_type = pb.ExecutionType(name="Converter")
-        for name in ("state", "component_id"):
+        for name in ("state", "component_id", "pipeline_root"):
             execution_type.properties[name] = pb.STRING
         self.execution_type = store.put_execution_type(execution_type)
         self.artifact_type = store.put_artifact_type(pb.ArtifactType(name="Model"))
@@ -40,6 +40,7 @@ class Recorder:
         execution = pb.Execution(type_id=self.execution_type, last_known_state=known_state)
         execution.properties["state"].string_value = state
         execution.properties["component_id"].string_value = "convert_a"
+        execution.properties["pipeline_root"].string_value = "root"
         pairs = []
         for uri, artifact_state in outputs:
             event = pb.Event(type=pb.Event.OUTPUT)
@@ -52,6 +53,9 @@ class Recorder:
     def _get_context(self, kind: str, name: str) -> Any:
         found = self.store.get_context_by_type_and_name(kind, name)
         return found or self.pb.Context(type_id=self.context_types[kind], name=name)
+
+    def remove(self, node_uri: str, execution_id: int) -> None:
+        self.removed.append((node_uri, execution_id))
 
     def read_state(self, execution_id: int) -> tuple[str, str]:
         [execution] = self.store.get_executions_by_id([execution_id])
@@ -72,18 +76,20 @@ def test_a_killed_attempt_is_closed(store, recorder):
     attempt = recorder.put_attempt(
         "new", pb.Execution.RUNNING, outputs=(("root/model/1", pb.Artifact.UNKNOWN),)
     )
-    assert fail_attempt(store, NODE, recorder.removed.append)
+    assert fail_attempt(store, NODE, recorder.remove)
     assert recorder.read_state(attempt) == ("failed", "FAILED")
-    assert recorder.removed == ["root/model/1"]
+    assert recorder.removed == [("root/convert_a", attempt)]
     assert recorder.list_artifacts() == {"root/model/1": "ABANDONED"}
 
 
 def test_closing_twice_does_nothing_more(store, recorder):
     pb = recorder.pb
-    recorder.put_attempt("new", pb.Execution.RUNNING, outputs=(("root/model/1", pb.Artifact.UNKNOWN),))
-    assert fail_attempt(store, NODE, recorder.removed.append)
-    assert not fail_attempt(store, NODE, recorder.removed.append)
-    assert recorder.removed == ["root/model/1"]
+    attempt = recorder.put_attempt(
+        "new", pb.Execution.RUNNING, outputs=(("root/model/1", pb.Artifact.UNKNOWN),)
+    )
+    assert fail_attempt(store, NODE, recorder.remove)
+    assert not fail_attempt(store, NODE, recorder.remove)
+    assert recorder.removed == [("root/convert_a", attempt)]
 
 
 @pytest.mark.parametrize(("state", "known"), [("complete", "COMPLETE"), ("cached", "CACHED")])
@@ -92,7 +98,7 @@ def test_what_has_succeeded_is_left_alone(store, recorder, state, known):
     attempt = recorder.put_attempt(
         state, pb.Execution.State.Value(known), outputs=(("root/model/1", pb.Artifact.LIVE),)
     )
-    assert not fail_attempt(store, NODE, recorder.removed.append)
+    assert not fail_attempt(store, NODE, recorder.remove)
     assert recorder.read_state(attempt) == (state, known)
     assert recorder.removed == []
 
@@ -100,15 +106,15 @@ def test_what_has_succeeded_is_left_alone(store, recorder, state, known):
 def test_a_result_of_another_attempt_is_not_removed(store, recorder):
     # Killed between taking a cached result and saying so.
     pb = recorder.pb
-    recorder.put_attempt("new", pb.Execution.RUNNING, outputs=(("root/model/0", pb.Artifact.LIVE),))
-    assert fail_attempt(store, NODE, recorder.removed.append)
-    assert recorder.removed == []
+    attempt = recorder.put_attempt("new", pb.Execution.RUNNING, outputs=(("root/model/0", pb.Artifact.LIVE),))
+    assert fail_attempt(store, NODE, recorder.remove)
+    assert recorder.removed == [("root/convert_a", attempt)]
     assert recorder.list_artifacts() == {"root/model/0": "LIVE"}
 
 
 def test_nothing_has_begun(store, recorder):
-    assert not fail_attempt(store, NODE, recorder.removed.append)
-    retire_attempt(store, NODE, recorder.removed.append)
+    assert not fail_attempt(store, NODE, recorder.remove)
+    retire_attempt(store, NODE, recorder.remove)
     assert find_attempt(store, RUN, "convert_a") is None
     assert store.get_contexts() == []
 
@@ -116,7 +122,7 @@ def test_nothing_has_begun(store, recorder):
 def test_the_next_attempt_has_room(store, recorder):
     pb = recorder.pb
     first = recorder.put_attempt("new", pb.Execution.RUNNING)
-    retire_attempt(store, NODE, recorder.removed.append)
+    retire_attempt(store, NODE, recorder.remove)
     second = recorder.put_attempt("complete", pb.Execution.COMPLETE)
     assert second != first
     names = sorted(context.name for context in store.get_contexts())
@@ -127,9 +133,9 @@ def test_the_next_attempt_has_room(store, recorder):
 def test_the_newest_success_counts(store, recorder):
     pb = recorder.pb
     recorder.put_attempt("complete", pb.Execution.COMPLETE)
-    retire_attempt(store, NODE, recorder.removed.append)
+    retire_attempt(store, NODE, recorder.remove)
     newest = recorder.put_attempt("cached", pb.Execution.CACHED)
-    retire_attempt(store, NODE, recorder.removed.append)
+    retire_attempt(store, NODE, recorder.remove)
     recorder.put_attempt("new", pb.Execution.RUNNING)
     assert find_attempt(store, RUN, "convert_a") == newest
     assert find_attempt(store, RUN, "convert_b") is None
@@ -142,6 +148,6 @@ def test_an_open_attempt_of_a_cleared_task(store, recorder):
     done = recorder.put_attempt(
         "complete", pb.Execution.COMPLETE, outputs=(("root/model/1", pb.Artifact.LIVE),)
     )
-    retire_attempt(store, NODE, recorder.removed.append)
+    retire_attempt(store, NODE, recorder.remove)
     assert recorder.read_state(done) == ("complete", "COMPLETE")
     assert recorder.removed == []

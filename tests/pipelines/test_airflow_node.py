@@ -148,6 +148,20 @@ def test_a_killed_attempt_is_repeated(project, monkeypatch):
     assert len(list((project.folder / "pipeline" / "convert_linear_tf1" / "model").iterdir())) == 1
 
 
+def test_directories_that_no_artifact_names_are_removed(project, monkeypatch):
+    """TFX makes the directories first, and registers the artifacts after that."""
+    from pipelines.airflow_launcher import AttemptMetadata
+
+    def stop(*arguments, **options):
+        raise SystemExit(9)
+
+    monkeypatch.setattr(AttemptMetadata, "update_execution", stop)
+    with pytest.raises(SystemExit):
+        project.run("r1", "convert_linear_tf1")
+    assert project.read_states("r1") == {"convert_linear_tf1": "failed"}
+    assert list((project.folder / "pipeline" / "convert_linear_tf1" / "model").iterdir()) == []
+
+
 def test_a_cleared_task_runs_again(project, checkpoint_saver):
     project.run("r1", "convert_linear_tf1", "validate_linear_tf1")
     project.run("r1", "convert_linear_tf1", "validate_linear_tf1")

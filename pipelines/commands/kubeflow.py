@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from pipelines.commands.common import EXIT_DONE, quieten_log, say
 from pipelines.settings import Settings
+
+_MODEL: Final = "{model}"
 
 HELP: Final = "compile the pipeline for Kubeflow Pipelines 2.x or Vertex AI"
 
@@ -22,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="runner file, such as configs/kubeflow.yaml",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="*.yaml for Kubeflow, *.json for Vertex AI"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="*.yaml for Kubeflow, *.json for Vertex AI; with {model} in its name, one file for each model",
     )
 
 
@@ -42,13 +49,22 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     check_out_path(runner, arguments.out)
     quieten_log(verbose=False)
     say("Importing TFX takes half a minute.")
-    job = compile_settings(settings, runner)
-    write_job(job, runner, arguments.out)
-    spec = job["pipelineSpec"]
-    count = len(spec["root"]["dag"]["tasks"])
-    say(f"Pipeline {spec['pipelineInfo']['name']}: {count} tasks, image {runner.image}, in {arguments.out}")
+    for part, path in _list_files(settings, arguments.out):
+        job = compile_settings(part, runner)
+        write_job(job, runner, path)
+        spec = job["pipelineSpec"]
+        count = len(spec["root"]["dag"]["tasks"])
+        say(f"Pipeline {spec['pipelineInfo']['name']}: {count} tasks, image {runner.image}, in {path}")
     if settings.pipeline.schedule:
         # Kubeflow's recurring runs count seconds first.
         seconds = "0 " if runner.backend is Backend.KFP else ""
         say(f"Recurring run: cron {seconds}{settings.pipeline.schedule}")
     return EXIT_DONE
+
+
+def _list_files(settings: Settings, out: Path) -> Iterator[tuple[Settings, Path]]:
+    if _MODEL not in str(out):
+        yield settings, out
+        return
+    for model in settings.models:
+        yield settings.select(model.name), Path(str(out).replace(_MODEL, model.name))

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -283,9 +283,9 @@ def test_a_pipeline_of_ones_own_is_mended(tmp_path):
     from pipelines.kubeflow_v2 import compile_pipeline
 
     class Spec(component_spec.ComponentSpec):
-        PARAMETERS = {"steps": component_spec.ExecutionParameter(type=int)}
-        INPUTS = {}
-        OUTPUTS = {
+        PARAMETERS: ClassVar = {"steps": component_spec.ExecutionParameter(type=int)}
+        INPUTS: ClassVar = {}
+        OUTPUTS: ClassVar = {
             "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
             "place": component_spec.ChannelParameter(type=standard_artifacts.String),
         }

@@ -84,3 +84,6 @@ def test_the_command_says_what_it_wrote_and_when_it_wants_to_run(
     assert f"Pipeline p: 2 tasks, image registry/servable:1, in {out}" in told
     assert "Recurring run: cron 0 0 3 * * *" in told
     assert out.is_file()
+    each = str(tmp_path / "each" / "{model}.yaml")
+    assert main(["kubeflow", str(settings), "--runner", str(runner), "--out", each]) == 0
+    assert {one.name for one in (tmp_path / "each").iterdir()} == {"linear_tf1.yaml", "dense_keras.yaml"}

@@ -83,7 +83,7 @@ def _read_frames(source: Any, where: str) -> Iterator[bytes]:
         if not _is_head(head):
             raise _make_error("a length whose checksum is wrong, or half of one", f"{where}, record {number}")
         size_bytes = _HEAD.unpack(head)[0]
-        body = source.read(size_bytes + _FOOT_BYTES)
+        body = _read_body(source, size_bytes + _FOOT_BYTES)
         if len(body) != size_bytes + _FOOT_BYTES:
             raise _make_error("the file ends within a record", f"{where}, record {number}")
         data = body[:size_bytes]
@@ -91,6 +91,17 @@ def _read_frames(source: Any, where: str) -> Iterator[bytes]:
             raise _make_error("the record's checksum is wrong", f"{where}, record {number}")
         yield data
         number += 1
+
+
+def _read_body(source: Any, count: int) -> bytes:
+    """Reads as many bytes, or those that are there: memory is taken for what has come, not for a promise."""
+    if count <= _BUFFER_BYTES:
+        return bytes(source.read(count))
+    pieces = []
+    while count > 0 and (piece := source.read(min(count, _BUFFER_BYTES))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
 
 
 def _is_head(head: bytes) -> bool:

@@ -95,7 +95,8 @@ def _detect_hdf5(path: Path) -> Kind:
     try:
         with h5py.File(path, "r") as file:
             return Kind.KERAS_HDF5 if "model_config" in file.attrs else Kind.KERAS_HDF5_WEIGHTS
-    except (OSError, RuntimeError) as error:
+    # What h5py raises for damage depends on where it meets it.
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise BrokenSourceError(
             "The HDF5 file cannot be opened: it is cut short, damaged or still being written.",
             received=str(error),

@@ -1,8 +1,8 @@
 """Our bytes and the vendor's own SDK: each reads what the other wrote.
 
 The SDK is under the GPL and wants a protobuf of 2022, so that it can't share an environment with this
-project. It is installed into one of its own, once for each run, when SERVABLE_EAS_SDK=1 is set; that takes
-one or two minutes and a package index.
+project. It is installed into one of its own, once for each run, when SERVABLE_VENDOR_CLIENTS=1 is set; that
+takes one or two minutes and a package index.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from servable.formats.eas_messages import (
 )
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("SERVABLE_EAS_SDK") != "1",
-    reason="installs the vendor's SDK into an environment of its own; set SERVABLE_EAS_SDK=1",
+    os.environ.get("SERVABLE_VENDOR_CLIENTS") != "1",
+    reason="installs the vendor's SDK into an environment of its own; set SERVABLE_VENDOR_CLIENTS=1",
 )
 
 ARRAYS = {

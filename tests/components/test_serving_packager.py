@@ -162,10 +162,10 @@ def test_it_runs_after_the_other_nodes_and_is_cached(tmp_path):
             model=converter.outputs["model"], baseline=converter.outputs["baseline"]
         )
         packager = ServingPackager(
-            model=outputs["model"],
+            model=converter.outputs["model"],
             blessing=validator.outputs["blessing"],
             report=validator.outputs["report"],
-            baseline=outputs["baseline"],
+            baseline=converter.outputs["baseline"],
             model_name="digits",
             platforms=["tf-serving", "vertex"],
             destination=tmp_path / "packs",

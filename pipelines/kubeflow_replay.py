@@ -8,45 +8,20 @@ down what depends on it, and nothing else. Neither TensorFlow nor TFX here.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from pipelines.kubeflow_replay_inputs import (
+    TaskResult,
+    TaskState,
+    list_dependencies,
+    make_cache_key,
+    resolve_inputs,
+)
 from pipelines.kubeflow_replay_pod import CommandRunner, Pod
-
-Artifact = dict[str, Any]
-
-
-class TaskState(StrEnum):
-    """What became of a task."""
-
-    MISS = "miss"  # not in the cache, or not to be asked for: executed
-    HIT = "hit"  # an earlier task's outputs were taken
-    FAILED = "failed"
-    SKIPPED = "skipped"  # it depends on one that failed
-
-
-@dataclass(frozen=True, slots=True)
-class TaskResult:
-    """A task of a run.
-
-    Attributes:
-        state: What became of it.
-        parameters: Output parameters.
-        artifacts: Output artifacts, each with the name that the backend gave it.
-        attempts: How often it was executed.
-    """
-
-    state: TaskState
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
-    attempts: int = 0
 
 
 class ReplayedBackend:
@@ -127,7 +102,7 @@ class ReplayedBackend:
         component = spec["components"][task["componentRef"]["name"]]
         container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
         message = {
-            "inputs": _resolve_inputs(task, component, values, results),
+            "inputs": resolve_inputs(task, component, values, results),
             "outputs": self._provision_outputs(name, component),
         }
         key = make_cache_key(message, component, container)
@@ -187,77 +162,3 @@ class ReplayedBackend:
         if missing:
             raise KeyError(f"output parameters that the task did not write: {', '.join(missing)}")
         return TaskResult(TaskState.MISS, parameters, artifacts, attempts)
-
-
-def list_dependencies(task: Mapping[str, Any]) -> set[str]:
-    """Names the tasks that a task waits for: those that it says, and those whose outputs it takes."""
-    names = set(task.get("dependentTasks", ()))
-    inputs = task.get("inputs", {})
-    for kind, key in (("parameters", "taskOutputParameter"), ("artifacts", "taskOutputArtifact")):
-        names |= {one[key]["producerTask"] for one in inputs.get(kind, {}).values() if key in one}
-    return names
-
-
-def make_cache_key(
-    message: Mapping[str, Any], component: Mapping[str, Any], container: Mapping[str, Any]
-) -> str:
-    """Makes the key with which Kubeflow asks its cache."""
-    inputs, outputs = message["inputs"], message["outputs"]
-    key = {
-        "inputArtifactNames": {
-            name: [artifact["name"] for artifact in listed["artifacts"]]
-            for name, listed in inputs["artifacts"].items()
-        },
-        "inputParameterValues": inputs.get("parameterValues") or inputs.get("parameters", {}),
-        "outputArtifactsSpec": {
-            name: {part: value for part, value in listed["artifacts"][0].items() if part != "uri"}
-            for name, listed in outputs["artifacts"].items()
-        },
-        "outputParametersSpec": component.get("outputDefinitions", {}).get("parameters", {}),
-        "containerSpec": {
-            "image": container["image"],
-            "cmdArgs": [*container.get("command", ()), *container.get("args", ())],
-        },
-    }
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-
-
-def _resolve_inputs(
-    task: Mapping[str, Any],
-    component: Mapping[str, Any],
-    values: Mapping[str, Any],
-    results: Mapping[str, TaskResult],
-) -> dict[str, Any]:
-    given = task.get("inputs", {})
-    definitions = component.get("inputDefinitions", {})
-    artifacts = {}
-    for key, one in given.get("artifacts", {}).items():
-        source = one["taskOutputArtifact"]
-        artifact = results[source["producerTask"]].artifacts[source["outputArtifactKey"]]
-        artifacts[key] = {"artifacts": [artifact]}
-    plain: dict[str, Any] = {}
-    typed: dict[str, Any] = {}
-    for name, one in given.get("parameters", {}).items():
-        if name not in definitions.get("parameters", {}):
-            raise KeyError(f"parameter {name} that the component does not know")
-        constant = one.get("runtimeValue", {})
-        if "constantValue" in constant:
-            typed[name] = constant["constantValue"]
-            continue
-        if "componentInputParameter" in one:
-            value = values[one["componentInputParameter"]]
-        elif "taskOutputParameter" in one:
-            source = one["taskOutputParameter"]
-            value = results[source["producerTask"]].parameters[source["outputParameterKey"]]
-        else:
-            value = constant["constant"]
-        if "type" in definitions["parameters"][name]:
-            typed[name] = {"stringValue": value}
-        else:
-            plain[name] = value
-    inputs: dict[str, Any] = {"artifacts": artifacts}
-    if plain:
-        inputs["parameterValues"] = plain
-    if typed:
-        inputs["parameters"] = typed
-    return inputs

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.kubeflow_replay import ReplayedBackend, TaskState
+from pipelines.kubeflow_replay import ReplayedBackend
+from pipelines.kubeflow_replay_inputs import TaskState
 
 TYPE = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipelines.kubeflow_replay import ReplayedBackend, TaskResult, TaskState
+from pipelines.kubeflow_replay import ReplayedBackend
+from pipelines.kubeflow_replay_inputs import TaskResult, TaskState
 from pipelines.kubeflow_replay_pod import run_in_process, run_in_subprocess
 from pipelines.kubeflow_runner_file import KubeflowSettings
-from pipelines.kubeflow_v2 import compile_settings, make_platform_spec
+from pipelines.kubeflow_v2 import compile_settings
 from pipelines.settings_file import load_settings
-from servable.errors import SettingsError
 from servable.formats.digest import digest_tree
 
 pytestmark = [
@@ -171,84 +170,9 @@ def test_the_blessing_names_the_model_as_the_backend_does(story):
         assert metadata["current_model"] == model["uri"]
 
 
-def test_kubeflow_takes_every_field_of_what_was_compiled(story):
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
-
-    runner = make_runner(story.folder)
-    for values in (
-        {},
-        {"backend": "vertex", "pipeline_root": "gs://bucket/root", "volumes": ()},
-        {"backend": "vertex", "pipeline_root": "gs://b", "volumes": (), "schema_version": "2.0"},
-        {"backend": "vertex", "pipeline_root": "gs://b", "volumes": (), "cache_key": "pre_cache_check"},
-    ):
-        job = story.job
-        if values:
-            # On Vertex AI the paths would be below /gcs.
-            other = make_runner(story.folder, **values)
-            job = compile_settings(move_paths(story.settings, story.folder, Path("/gcs/bucket")), other)
-        json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
-        json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
-        deployment = job["pipelineSpec"]["deploymentSpec"]
-        json_format.ParseDict(deployment, pipeline_spec_pb2.PipelineDeploymentConfig())
-    json_format.ParseDict(
-        make_platform_spec(story.job["pipelineSpec"], runner), pipeline_spec_pb2.PlatformSpec()
-    )
-
-
-def move_paths(settings: Any, folder: Path, other: Path) -> Any:
-    data = json.loads(settings.model_dump_json())
-    text = json.dumps(data).replace(str(folder), str(other))
-    return type(settings).model_validate(json.loads(text))
-
-
-@pytest.mark.parametrize("schema_version", ["2.0", "2.1"])
-def test_vertex_looks_before_it_asks_its_cache(
-    tmp_path, keras_saver, settings_writer, checkpoint_saver, schema_version, monkeypatch
-):
-    """The check's parameters reach the executor, which converts what was looked at."""
-    settings = prepare(tmp_path, settings_writer, checkpoint_saver, keras_saver).select("dense_keras")
-    monkeypatch.setattr("pipelines.kubeflow_v2._BUCKETS", str(tmp_path))
-    runner = make_runner(
-        tmp_path,
-        volumes=(),
-        backend="vertex",
-        pipeline_root="gs://bucket/root",
-        schema_version=schema_version,
-        cache_key="pre_cache_check",
-    )
-    spec = compile_settings(settings, runner)["pipelineSpec"]
-    tasks = spec["root"]["dag"]["tasks"]
-    assert sorted(tasks) == sorted(f"{stage}-{KERAS}" for stage in STAGES)
-    for name in (f"validate-{KERAS}", f"push-{KERAS}"):
-        del tasks[name]
-    seen = []
-
-    def run(command: list[str], environment: dict[str, str]) -> bool:
-        seen.append(command[2])
-        if command[2] == "components.source_probe":
-            return run_in_process(command, environment)
-        message = json.loads(command[command.index("--json_serialized_invocation_args") + 1])
-        seen.append(json.loads(Path(message["outputs"]["outputFile"]).read_text()))
-        return run_in_process(command, environment)
-
-    results = ReplayedBackend(tmp_path / "replay", run, pipeline_root="gs://bucket/root").run(spec)
-    metadata = results[f"convert-{KERAS}"].artifacts["model"]["metadata"]
-    assert seen[0::2] == ["components.source_probe", seen[2]]
-    key = "parameters" if schema_version == "2.0" else "parameterValues"
-    value = seen[2][key]["source_digest"]
-    assert metadata["source_digest"] == (value["stringValue"] if schema_version == "2.0" else value)
-
-
-def test_paths_that_no_task_sees_are_told(story):
-    runner = make_runner(story.folder, volumes=[{"claim": "models", "mount": "/mnt/models"}])
-    with pytest.raises(SettingsError, match=r"linear_tf1, source: (.|\n)*dense_keras, push: "):
-        compile_settings(story.settings, runner)
-
-
 @pytest.mark.skipif(
     not os.environ.get("TEST_KUBEFLOW"),
-    reason="seventeen processes with TFX in them, ten minutes; nox -s kubeflow runs it",
+    reason="twenty-one processes, minutes; nox -s kubeflow runs it",
 )
 @pytest.mark.timeout(3600)
 def test_every_container_command_runs_as_a_process(tmp_path, checkpoint_saver, keras_saver, settings_writer):
@@ -267,64 +191,3 @@ def test_every_container_command_runs_as_a_process(tmp_path, checkpoint_saver, k
         2,
         1,
     ]
-
-
-def test_a_pipeline_of_ones_own_is_mended(tmp_path):
-    """An upstream model, a parameter of another node's, a parameter of the pipeline's own, a stock Pusher."""
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
-    from tfx.components.pusher.component import Pusher
-    from tfx.dsl.components.base import base_component, base_executor, executor_spec
-    from tfx.orchestration import pipeline
-    from tfx.orchestration.data_types import RuntimeParameter
-    from tfx.types import Channel, component_spec, standard_artifacts
-
-    from components.checkpoint_importer import CheckpointImporter
-    from pipelines.kubeflow_v2 import compile_pipeline
-
-    class Spec(component_spec.ComponentSpec):
-        PARAMETERS: ClassVar = {"steps": component_spec.ExecutionParameter(type=int)}
-        INPUTS: ClassVar = {}
-        OUTPUTS: ClassVar = {
-            "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-            "place": component_spec.ChannelParameter(type=standard_artifacts.String),
-        }
-
-    class Training(base_component.BaseComponent):
-        SPEC_CLASS = Spec
-        EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(base_executor.EmptyExecutor)
-
-    steps = RuntimeParameter(name="steps", ptype=int, default=100)
-    outputs = {"model": standard_artifacts.Model, "place": standard_artifacts.String}
-    channels = {key: Channel(type=one) for key, one in outputs.items()}
-    training = Training(spec=Spec(steps=steps, **channels)).with_id("train_it")
-    importer = CheckpointImporter(source_model=training.outputs["model"], source_subpath="ckpt").with_id(
-        "import_it"
-    )
-    place = training.outputs["place"].future()[0].value
-    pusher = Pusher(model=importer.outputs["model"], push_destination=place).with_id("push_it")
-    job = compile_pipeline(
-        pipeline.Pipeline(
-            pipeline_name="own",
-            pipeline_root="gs://b",
-            components=[training, importer, pusher],
-            enable_cache=True,
-        ),
-        KubeflowSettings(image="i", node_resources={"import_it": {"cpu": 8, "memory_gb": 64}}),
-    )
-    spec = job["pipelineSpec"]
-    json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
-    tasks = spec["root"]["dag"]["tasks"]
-    assert set(tasks) == {"train-it", "probe-import-it", "import-it", "push-it"}
-    assert spec["root"]["inputDefinitions"]["parameters"]["steps"]["defaultValue"] == 100
-    assert job["runtimeConfig"]["parameterValues"] == {"steps": 100}
-    reference = tasks["push-it"]["inputs"]["parameters"]["push_destination"]["taskOutputParameter"]
-    assert reference == {"producerTask": "train-it", "outputParameterKey": "place"}
-    upstream = {"taskOutputArtifact": {"producerTask": "train-it", "outputArtifactKey": "model"}}
-    assert tasks["probe-import-it"]["inputs"]["artifacts"] == {"source_model": upstream}
-    executors = spec["deploymentSpec"]["executors"]
-    assert executors["import-it-executor"]["container"]["resources"] == {"cpuLimit": 8, "memoryLimit": 64}
-    assert executors["probe-import-it-executor"]["container"]["resources"] == {
-        "cpuLimit": 1,
-        "memoryLimit": 2,
-    }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,29 @@ def test_what_vertex_found_before_its_cache_is_handed_on(run, root):
 def test_it_is_no_command_for_people():
     with pytest.raises(SettingsError, match="python -m pipelines kubeflow"):
         kubeflow_task.main(["--help"])
+
+
+@pytest.mark.tfx
+def test_a_task_of_ours_starts_without_the_libraries_of_the_evaluator():
+    """In a process of its own, since modules that are imported stay."""
+    code = (
+        "import sys; from pipelines.kubeflow_task import lighten_start; "
+        "lighten_start(['--executor_class_path', 'components.keras_converter.executor.Executor']); "
+        "from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor; "
+        "import components.keras_converter.executor; "
+        "print(sorted({'sklearn', 'nltk', 'tensorflow.python', 'apache_beam.pipeline'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_tasks_of_others_start_as_they_know_it(monkeypatch):
+    monkeypatch.setattr("pipelines.lean_imports.lighten_imports", lambda: pytest.fail("lightened"))
+    kubeflow_task.lighten_start(["--executor_class_path", "tfx.components.evaluator.executor.Executor", "{}"])
+    kubeflow_task.lighten_start(["--help"])

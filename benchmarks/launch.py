@@ -18,7 +18,7 @@ _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 def main() -> None:
-    """Runs the command to its end; the report has elapsed_s, peak_bytes and exit_code."""
+    """Runs the command to its end; the report has elapsed_s, cpu_s, peak_bytes and exit_code."""
     report_path, *command = sys.argv[1:]
     started = time.perf_counter()
     process = subprocess.Popen(command)
@@ -28,6 +28,7 @@ def main() -> None:
     process.returncode = os.waitstatus_to_exitcode(status)
     report = {
         "elapsed_s": elapsed_s,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
         "peak_bytes": usage.ru_maxrss * _MAXRSS_BYTES,
         "exit_code": process.returncode,
     }

@@ -34,11 +34,13 @@ class Measurement:
         elapsed_s: Wall time from start to end of the process.
         peak_bytes: Largest resident memory of the process, or of any one process that it started.
         output: What it printed on stdout.
+        cpu_s: Processor time, user's and system's, of the process and of all that it waited for.
     """
 
     elapsed_s: float
     peak_bytes: int
     output: str
+    cpu_s: float = 0.0
 
 
 def run_measured(command: Sequence[str | Path], *, log_path: Path) -> Measurement:
@@ -65,11 +67,11 @@ def run_measured(command: Sequence[str | Path], *, log_path: Path) -> Measuremen
     output_path.unlink()
     if report["exit_code"] != 0:
         raise BenchmarkError(f"{' '.join(arguments)}\nended with {report['exit_code']}:\n{tail}")
-    return Measurement(report["elapsed_s"], report["peak_bytes"], text)
+    return Measurement(report["elapsed_s"], report["peak_bytes"], text, report["cpu_s"])
 
 
 def take_median(measurements: Sequence[Measurement]) -> Measurement:
-    """Takes the median time and the median peak, each by itself; the output is the last run's.
+    """Takes the medians of times and peaks, each by itself; the output is the last run's.
 
     Args:
         measurements: At least one run of the same command.
@@ -78,6 +80,7 @@ def take_median(measurements: Sequence[Measurement]) -> Measurement:
         median(one.elapsed_s for one in measurements),
         int(median(one.peak_bytes for one in measurements)),
         measurements[-1].output,
+        median(one.cpu_s for one in measurements),
     )
 
 

@@ -27,6 +27,7 @@ from components.source_content import (
     TOOLCHAIN,
     PinnedSource,
     describe_toolchain,
+    list_seen_steps,
     open_pinned,
     pin_source,
     verify_source,
@@ -227,6 +228,9 @@ def describe_conversion(
     }
     if origin.step is not None:
         properties["source_step"] = origin.step
+    seen_steps = list_seen_steps(pinned)
+    if seen_steps:
+        properties["seen_steps"] = ",".join(map(str, seen_steps))
     if conversion.notes:
         properties["notes"] = "\n".join(f"{note.check}: {note.message}" for note in conversion.notes)
     return properties

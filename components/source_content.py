@@ -21,6 +21,7 @@ from servable.errors import BrokenSourceError, SettingsError, SourceError
 from servable.formats.digest import digest_files
 from servable.formats.remote import is_remote
 from servable.options_json import list_option_files
+from servable.sources.locating.checkpoint_spelling import list_checkpoints, read_step
 from servable.sources.resolving import Source, resolve_source
 from servable.sources.staging import stage_source
 
@@ -123,6 +124,18 @@ def verify_source(pinned: PinnedSource, options: ConversionOptions) -> None:
     if now != pinned:
         changed = now.source_digest if now.source_digest != pinned.source_digest else now.options_digest
         raise _make_moved_error(pinned, received=f"digest {changed}")
+
+
+def list_seen_steps(pinned: PinnedSource) -> tuple[int, ...]:
+    """Lists the steps that lie beside a pinned checkpoint: a trainer may save faster than a pipeline runs.
+
+    Returns:
+        In ascending order, its own included; none where the source has no step, or is a copy of a remote one.
+    """
+    if pinned.address or read_step(pinned.path) is None:
+        return ()
+    steps = {read_step(prefix) for prefix in list_checkpoints(pinned.path.parent)}
+    return tuple(sorted(step for step in steps if step is not None))
 
 
 def digest_source(source: Source) -> str:

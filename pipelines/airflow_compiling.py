@@ -74,7 +74,7 @@ def describe_dag(
     nodes = []
     for one in settings.models:
         earlier: tuple[str, ...] = ()
-        for node_id in Branch.from_name(one.name).node_ids:
+        for node_id in Branch.from_model(one).node_ids:
             nodes.append(NodeDescription(node_id, one.name, earlier))
             earlier = (node_id,)
     name = settings.pipeline.name

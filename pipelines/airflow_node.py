@@ -26,6 +26,7 @@ from pipelines.airflow_process import die_with_parent
 from pipelines.commands.common import EXIT_COULD_NOT, EXIT_DONE, EXIT_REFUSED, EXIT_USAGE
 from pipelines.conversion import Branch, create_pipeline
 from pipelines.lean_imports import lighten_imports
+from pipelines.lineage_config import note_config
 from pipelines.metadata_store import open_store
 from pipelines.outcome import must_push_again
 from pipelines.records import ExecutionRecord, read_executions
@@ -98,7 +99,10 @@ def run_node(settings: Settings, node_id: str, run_id: str) -> None:
     imported = time.monotonic()
     logging.info("Airflow and TFX were imported in %.0f s.", imported - started)
     _launch(settings, node_id, run_id)
-    if node_id == Branch.from_name(settings.models[0].name).push and _must_push_again(settings, node_id, run_id):
+    if settings.config_path is not None:
+        where, name = settings.pipeline.metadata, settings.pipeline.name
+        note_config(where, name, run_id=run_id, config_path=settings.config_path, is_legacy=True)
+    if node_id == Branch.from_model(settings.models[0]).push and _must_push_again(settings, node_id, run_id):
         logging.info("What was pushed earlier is not what a server loads now: it is pushed again.")
         pipeline = settings.pipeline.model_copy(update={"cache": False})
         _launch(settings.model_copy(update={"pipeline": pipeline}), node_id, run_id)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.conversion import Branch, create_pipeline
+from pipelines.lineage_config import note_config
+from pipelines.metadata_store import open_store
 from pipelines.outcome import ModelOutcome, RunOutcome, describe_outcome, find_newest_version, must_push_again
 from pipelines.records import read_executions
 from pipelines.settings import ModelSettings, Settings
@@ -45,17 +47,26 @@ def run_branches(
 
     Raises:
         OSError: The directories of metadata or artifacts cannot be made.
+        SettingsError: ML Metadata cannot be opened.
     """
-    if isinstance(settings.pipeline.metadata, Path):
-        settings.pipeline.metadata.parent.mkdir(parents=True, exist_ok=True)
     settings.pipeline.root.mkdir(parents=True, exist_ok=True)
     run_id = datetime.now().isoformat()
+    _prepare_store(settings, run_id)
     outcomes = []
     for outcome in _run_models(settings, run_compiled, run_id):
         if report_model is not None:
             report_model(outcome)
         outcomes.append(outcome)
     return RunOutcome(run_id, tuple(outcomes))
+
+
+def _prepare_store(settings: Settings, run_id: str) -> None:
+    """Makes the store where it is missing, before TFX is imported, and notes the settings of the run."""
+    location = settings.pipeline.metadata
+    if settings.config_path is None:
+        open_store(location, read_only=False)
+    else:
+        note_config(location, settings.pipeline.name, run_id=run_id, config_path=settings.config_path)
 
 
 def _run_models(settings: Settings, run_compiled: RunCompiled, run_id: str) -> Iterator[ModelOutcome]:
@@ -81,7 +92,7 @@ def _run_model(
     settings: Settings, model: ModelSettings, run_compiled: RunCompiled, run_id: str
 ) -> ModelOutcome:
     branch = settings.select(model.name)
-    push_node = Branch.from_name(model.name).push
+    push_node = Branch.from_model(model).push
     error: Exception | None = None
     try:
         _run_branch(branch, run_compiled, run_id)
@@ -89,6 +100,7 @@ def _run_model(
         if must_push_again(next((item for item in pushes if item.run_id == run_id), None), pushes):
             # Within one run ML Metadata has one execution per node, so this is a run of its own.
             run_id = f"{run_id}-push-again"
+            _prepare_store(settings, run_id)
             _run_branch(branch, run_compiled, run_id, uncached_node=push_node)
     except Exception as raised:
         # TFX re-raises whatever an executor raised, and a failed branch must not take the others with it.

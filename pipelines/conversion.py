@@ -1,4 +1,4 @@
-"""WHAT runs: for every model of the settings one branch, convert, validate, push.
+"""WHAT runs: for every model of the settings one branch: convert, validate, pack where it is wanted, push.
 
 What passes through: `Settings` come in, a TFX pipeline goes out; HOW it runs is a runner's business
 (`local.py`). TFX is imported when a pipeline is made, not before.
@@ -27,16 +27,20 @@ class Branch:
     convert: str
     validate: str
     push: str
+    pack: str = ""
 
     @classmethod
-    def from_name(cls, model_name: str) -> Self:
+    def from_model(cls, model: ModelSettings) -> Self:
         """Names the nodes of a model."""
-        return cls(f"convert_{model_name}", f"validate_{model_name}", f"push_{model_name}")
+        convert, validate, push, pack = (
+            f"{stage}_{model.name}" for stage in ("convert", "validate", "push", "pack")
+        )
+        return cls(convert, validate, push, pack if model.pack is not None else "")
 
     @property
     def node_ids(self) -> tuple[str, ...]:
         """In the order in which they run."""
-        return (self.convert, self.validate, self.push)
+        return (self.convert, self.validate, *([self.pack] if self.pack else []), self.push)
 
 
 def create_pipeline(settings: Settings) -> Any:
@@ -71,8 +75,8 @@ def create_pipeline(settings: Settings) -> Any:
     )
 
 
-def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
-    """Makes the three components of one model.
+def create_branch(model: ModelSettings) -> tuple[Any, ...]:
+    """Makes the components of one model.
 
     Raises:
         SourceError: It has no `kind` and its source tells none.
@@ -83,7 +87,7 @@ def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
 
     from components.saved_model_validator import SavedModelValidator
 
-    branch = Branch.from_name(model.name)
+    branch = Branch.from_model(model)
     converter = create_converter(model).with_id(branch.convert)
     validator = SavedModelValidator(
         model=converter.outputs["model"],
@@ -104,7 +108,29 @@ def create_branch(model: ModelSettings) -> tuple[Any, Any, Any]:
         infra_blessing=validator.outputs["infra_blessing"] if model.make_warmup else None,
         push_destination=pusher_pb2.PushDestination(filesystem=destination),
     ).with_id(branch.push)
-    return converter, validator, pusher
+    if model.pack is None:
+        return converter, validator, pusher
+    return converter, validator, _create_packager(model, converter, validator).with_id(branch.pack), pusher
+
+
+def _create_packager(model: ModelSettings, converter: Any, validator: Any) -> Any:
+    from components.serving_packager import ServingPackager
+
+    pack = model.pack
+    assert pack is not None
+    return ServingPackager(
+        model=converter.outputs["model"],
+        blessing=validator.outputs["blessing"],
+        report=validator.outputs["report"],
+        baseline=converter.outputs["baseline"],
+        model_name=model.name,
+        platforms=pack.platforms,
+        options=pack.options,
+        policy=model.check_policy,
+        target=model.target,
+        destination=pack.to,
+        signing_key=pack.signing_key,
+    )
 
 
 def create_converter(model: ModelSettings) -> Any:

@@ -38,6 +38,7 @@ class ModelOutcome:
         message: Why it was refused or failed; what else a person should know.
         pushed_path: Version directory of these contents, None when there is none.
         report_path: The page of the checks, None when none was made.
+        pack_path: What was made for platforms, None when nothing was.
         executed: Nodes that did work in this run.
         cached: Nodes whose earlier result was taken.
     """
@@ -47,6 +48,7 @@ class ModelOutcome:
     message: str = ""
     pushed_path: Path | None = None
     report_path: Path | None = None
+    pack_path: Path | None = None
     executed: tuple[str, ...] = ()
     cached: tuple[str, ...] = ()
 
@@ -84,7 +86,7 @@ def describe_outcome(
         executions: What ML Metadata recorded of its nodes in this run, oldest first.
         error: What was raised, if anything.
     """
-    nodes = Branch.from_name(model.name)
+    nodes = Branch.from_model(model)
     latest = {item.node_id: item for item in executions if item.node_id in nodes.node_ids}
     executed = tuple(node for node in nodes.node_ids if node in latest and latest[node].state == "complete")
     cached = tuple(node for node in nodes.node_ids if node in latest and latest[node].state == "cached")
@@ -109,7 +111,23 @@ def describe_outcome(
     else:
         state = State.UNCHANGED if pushed.state == "cached" else State.PUSHED
         message = describe_shadow(pushed_path)
-    return ModelOutcome(model.name, state, message, pushed_path, report_path, executed, cached)
+    return ModelOutcome(
+        model.name,
+        state,
+        message,
+        pushed_path,
+        report_path,
+        _find_pack(latest.get(nodes.pack)),
+        executed,
+        cached,
+    )
+
+
+def _find_pack(packed: ExecutionRecord | None) -> Path | None:
+    if packed is None or "pack" not in packed.outputs:
+        return None
+    destination = packed.outputs["pack"].get_text("destination")
+    return Path(destination) if destination else None
 
 
 def _describe_error(error: BaseException) -> str:

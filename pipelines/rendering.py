@@ -28,6 +28,8 @@ def render_outcome(outcome: ModelOutcome) -> str:
         lines.append(textwrap.indent(outcome.message, "  "))
     if outcome.report_path is not None:
         lines.append(f"  report: {outcome.report_path}")
+    if outcome.pack_path is not None:
+        lines.append(f"  pack: {outcome.pack_path}")
     work = [
         f"{label}: {', '.join(nodes)}"
         for label, nodes in (("executed", outcome.executed), ("cached", outcome.cached))

@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    PrivateAttr,
     StrictBool,
     StrictInt,
     StrictStr,
@@ -134,6 +135,22 @@ class LayerSettings(_Section):
     function: StrictStr
 
 
+class PackSettings(_Section):
+    """What platforms want to be given of a model that was found fit to serve.
+
+    Attributes:
+        platforms: Such as "eas", "tf-serving", "kserve", "vertex", "sagemaker".
+        to: Directory under which ``<name>/<version>`` appears.
+        options: Platform to its options, keys as in `servable.deploy.options`.
+        signing_key: Private key in PEM; the signature lies beside the pack.
+    """
+
+    platforms: Annotated[tuple[StrictStr, ...], Field(min_length=1)]
+    to: FilePath
+    options: dict[StrictStr, dict[StrictStr, Any]] = Field(default_factory=dict)
+    signing_key: FilePath | None = None
+
+
 class ModelSettings(_Section):
     """One model: what it is made from, how it is offered, where it is pushed.
 
@@ -166,6 +183,7 @@ class ModelSettings(_Section):
         make_warmup: Whether the pushed model brings warm-up requests, which are the baseline's inputs.
         raise_on_rejection: Whether the branch fails when the model is not fit to serve, or passes it over.
         push: Directory under which ``<name>/<version>`` appears.
+        pack: What is made for platforms, beside that; None for nothing.
     """
 
     name: Name
@@ -193,6 +211,7 @@ class ModelSettings(_Section):
     make_warmup: StrictBool = False
     raise_on_rejection: StrictBool = False
     push: FilePath
+    pack: PackSettings | None = None
 
     @property
     def push_dir(self) -> Path:
@@ -230,6 +249,19 @@ class Settings(_Section):
 
     pipeline: PipelineSettings
     models: tuple[ModelSettings, ...]
+    # Private, so that no key of the file can set it.
+    _config_path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def config_path(self) -> Path | None:
+        """The file that they were read from; None when they were made in a program."""
+        return self._config_path
+
+    def name_file(self, path: Path) -> Self:
+        """Gives the same settings with the file that they come from."""
+        named = self.model_copy()
+        named._config_path = path
+        return named
 
     def select(self, name: str) -> Self:
         """Gives the same settings with this model alone."""

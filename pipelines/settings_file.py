@@ -15,6 +15,8 @@ from components.options import add_target
 from pipelines.settings import ModelSettings, Settings
 from pipelines.yaml_file import KeyPath, YamlFile, read_yaml
 from servable.checks.policy import CheckPolicy
+from servable.deploy.options import PackOptions
+from servable.deploy.platforms import read_platforms
 from servable.errors import ServableError, SettingsError
 from servable.signature import read_requests
 from servable.targets.catalog import find_target
@@ -60,7 +62,7 @@ def load_settings(path: Path) -> Settings:
     if faults:
         raise _make_error(file, faults)
     assert settings is not None
-    return settings
+    return settings.name_file(path.absolute())
 
 
 def _describe_fault(detail: Mapping[str, Any]) -> tuple[KeyPath, str]:
@@ -113,10 +115,24 @@ def _check_model(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, s
             f"names none of the signatures ({', '.join(model.signatures)}); received "
             f"{model.default_signature!r}",
         )
+    yield from _check_pack(model, at)
     if model.make_warmup and not model.make_baseline:
         yield (*at, "make_warmup"), "needs make_baseline: warm-up requests are made from the baseline"
     if _FORBIDDEN_IN_PATHS in str(model.push_dir):
         yield (*at, "push"), f"must not contain {_FORBIDDEN_IN_PATHS!r}, a name that TFX's Pusher looks for"
+
+
+def _check_pack(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if model.pack is None:
+        return
+    for key, read in (
+        ("platforms", lambda pack: read_platforms(pack.platforms)),
+        ("options", lambda pack: PackOptions.from_dict(pack.options)),
+    ):
+        try:
+            read(model.pack)
+        except ServableError as error:
+            yield (*at, "pack", key), _flatten(error)
 
 
 def _check_target(model: ModelSettings, at: KeyPath) -> Iterator[tuple[KeyPath, str]]:

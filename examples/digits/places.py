@@ -80,6 +80,7 @@ def rebase_settings(settings: Settings, out_dir: Path) -> Settings:
                 "source": move(Path(model.source)),
                 "push": move(model.push),
                 "inputs": None if model.inputs is None else move(model.inputs),
+                "pack": model.pack and model.pack.model_copy(update={"to": move(model.pack.to)}),
             }
         )
         for model in settings.models

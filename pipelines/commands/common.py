@@ -52,6 +52,8 @@ def quieten_log(verbose: bool) -> None:
     if not verbose:
         # TensorFlow's C++ side reads it once, when it is imported.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        # ML Metadata's, for two lines at each connection.
+        os.environ.setdefault("GLOG_minloglevel", "2")
         from absl import logging as absl_logging
 
         absl_logging.set_verbosity(absl_logging.ERROR)

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipelines.lineage import trace_lineage
 from pipelines.local import run_local
 from pipelines.outcome import State
 from pipelines.settings_file import load_settings
+from servable.deploy.verifying import verify_pack
 from servable.formats.tfrecords import read_record_file
 
 pytestmark = [
@@ -34,6 +36,7 @@ models:
     make_warmup: true
     policy: {budget: {variable_bytes_ratio: 2}}
     push: pushed
+    pack: {platforms: [tf-serving, kserve], to: packs}
 """
 
 
@@ -56,7 +59,7 @@ def story(tmp_path_factory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("retraining")
     (folder / "settings.yaml").write_text(SETTINGS)
     settings = load_settings(folder / "settings.yaml")
-    told = SimpleNamespace(training=folder / "training", push_dir=settings.models[0].push_dir, served={})
+    told = SimpleNamespace(settings=settings, training=folder / "training", push_dir=settings.models[0].push_dir, served={})
 
     def run(name: str) -> None:
         outcome = run_local(settings)
@@ -111,3 +114,20 @@ def test_what_is_pushed_brings_its_warm_up_requests(story):
     for name in ("first", "mended"):
         requests = story.served[name] / "assets.extra" / "tf_serving_warmup_requests"
         assert len(list(read_record_file(requests))) >= 1
+
+
+def test_what_is_pushed_is_packed_too(story):
+    for name in ("first", "newer", "completed", "mended"):
+        pack = getattr(story, name).pack_path
+        assert "storageUri" in (pack / "kserve" / "inference_service.yaml").read_text()
+        assert verify_pack(pack)
+    assert story.nothing_new.pack_path == story.first.pack_path
+    assert story.too_large.pack_path is None
+    assert len(list((story.push_dir.parents[1] / "packs" / "m").iterdir())) == 4
+
+
+def test_lineage_leads_from_a_version_with_warm_up_requests_to_its_source(story):
+    lineages = trace_lineage(story.settings)
+    assert [item.source_step for item in lineages] == [100, 200, 300, 400, 500]
+    assert [item.blessed for item in lineages] == [True, True, True, False, True]
+    assert all(item.is_intact for item in lineages if item.blessed)

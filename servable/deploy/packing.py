@@ -145,6 +145,7 @@ def pack_servable(
             plan_batches(report),
             options,
             limits or Limits(),
+            progress,
         )
         copy_approved(saved_model_dir, staged.model_dir, approval, progress=progress)
         meta_graph = _read_served_graph(staged.model_dir)

@@ -37,6 +37,7 @@ from servable.deploy.tf_serving import (
 from servable.deploy.uploads import describe_sagemaker_model, describe_vertex_upload
 from servable.deploy.warm_up import read_served_signatures
 from servable.errors import DeployError
+from servable.model import Progress
 from servable.runtime.outcome import Limits
 
 _SAGEMAKER_ARCHIVE: Final = "model.tar.gz"
@@ -55,6 +56,7 @@ class StagedModel:
         plan: How requests are joined.
         options: The user's.
         limits: Of the runtime that answers warm-up requests.
+        progress: Told of the bytes archived.
     """
 
     name: str
@@ -65,6 +67,7 @@ class StagedModel:
     plan: BatchPlan
     options: PackOptions
     limits: Limits
+    progress: Progress | None = None
 
 
 def write_platform_files(platform: Platform, folder: Path, staged: StagedModel, *, release: str) -> list[str]:
@@ -93,7 +96,13 @@ def _write_eas(folder: Path, staged: StagedModel, release: str) -> Iterator[str]
     archive = f"model.{options.archive}"
     write = write_zip if options.archive == "zip" else write_tar_gz
     # What was checked, and nothing that was added for another server.
-    write(folder / archive, staged.model_dir, staged.approval.hashes, root=staged.name)
+    write(
+        folder / archive,
+        staged.model_dir,
+        staged.approval.hashes,
+        root=staged.name,
+        progress=staged.progress,
+    )
     warm_up = False
     signature = choose_signature(read_served_signatures(staged.model_dir), options.signature)
     if staged.baseline is None or signature.name not in staged.baseline.samples:
@@ -170,7 +179,8 @@ def _write_sagemaker(folder: Path, staged: StagedModel, release: str) -> Iterato
         if path.is_file()
     )
     root = f"{staged.name}/{staged.version}"
-    write_tar_gz(folder / _SAGEMAKER_ARCHIVE, staged.model_dir, names, root=root)
+    path = folder / _SAGEMAKER_ARCHIVE
+    write_tar_gz(path, staged.model_dir, names, root=root, progress=staged.progress)
     model = describe_sagemaker_model(
         staged.name,
         staged.version,

@@ -56,3 +56,14 @@ def test_time_and_owner_and_order_make_no_difference(kind, folder, tmp_path):
         path.chmod(0o700)
     WRITERS[kind](tmp_path / "second", folder, reversed(NAMES), root="digits")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_progress_ends_with_all_bytes(kind, folder, tmp_path):
+    told = []
+    WRITERS[kind](
+        tmp_path / "archive", folder, NAMES, root="digits", progress=lambda *step: told.append(step)
+    )
+    size_bytes = sum((folder / name).stat().st_size for name in NAMES)
+    assert told[-1] == ("archiving", size_bytes, size_bytes)
+    assert len(told) > 2

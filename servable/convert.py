@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from servable.baseline import Baseline, Sample, invent_inputs, load_inputs
+from servable.checks.made_up_examples import invent_examples
 from servable.checks.policy import CheckPolicy
+from servable.checks.reach import GraphReach
 from servable.checks.suite import check_servable
 from servable.errors import ServableError
 from servable.export.exporting import FIRST, complete_requests, export_servable, read_signatures
 from servable.formats.digest import digest_tree
+from servable.graphs.saved_model_parts import MODEL_FILE, read_model_file
 from servable.model import Arrays, Origin, Progress, Scalar, TrainedModel
 from servable.report import Finding, Report, Severity
 from servable.signature import Signature, SignatureRequest
@@ -124,7 +127,7 @@ def convert_source(
     baseline, notes = Baseline({}), model.notes + completed.notes + export.notes
     if chosen.make_baseline:
         baseline, more = make_baseline(
-            model, requests, signatures, frozen=completed.frozen, inputs=chosen.inputs
+            model, requests, signatures, out_dir, frozen=completed.frozen, inputs=chosen.inputs
         )
         notes += more
     return Conversion(
@@ -144,6 +147,7 @@ def make_baseline(
     model: TrainedModel,
     requests: Sequence[SignatureRequest],
     signatures: Mapping[str, Signature],
+    saved_model_dir: Path,
     *,
     frozen: Mapping[str, Scalar],
     inputs: Path | None,
@@ -154,6 +158,7 @@ def make_baseline(
         model: The source.
         requests: Explicit signatures.
         signatures: What was exported, for dtypes and shapes.
+        saved_model_dir: What was exported, for what its parsers of tf.Examples ask for.
         frozen: Training switches and their values.
         inputs: The user's `.npz`, or None to make inputs up.
 
@@ -173,7 +178,7 @@ def make_baseline(
             notes.append(_note_missing(request.name, "the file of inputs has none for it"))
             continue
         try:
-            arrays = arrays or invent_inputs(asked[request.name])
+            arrays = arrays or _invent_inputs(asked[request.name], saved_model_dir)
             samples[request.name] = Sample(arrays, model.predict(request, arrays, frozen=frozen))
         except ServableError as error:
             if inputs is not None:
@@ -206,6 +211,14 @@ def check_conversion(
         policy=rules,
         progress=progress,
     )
+
+
+def _invent_inputs(signature: Signature, saved_model_dir: Path) -> Arrays:
+    examples = None
+    if any(spec.dtype == "string" for spec in signature.inputs.values()):
+        (meta_graph,) = read_model_file(saved_model_dir / MODEL_FILE).meta_graphs
+        examples = invent_examples(signature, GraphReach(meta_graph))
+    return examples or invent_inputs(signature)
 
 
 def _note_missing(name: str, reason: str) -> Finding:

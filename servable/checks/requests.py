@@ -13,6 +13,7 @@ import numpy as np
 
 from servable.baseline import FREE_SIZE, Sample, invent_inputs
 from servable.checks.context import Context, make_error, make_warning
+from servable.checks.made_up_examples import invent_examples
 from servable.report import Finding
 from servable.runtime.outcome import Fault, FaultKind
 from servable.signature import Signature, TensorSpec
@@ -53,7 +54,7 @@ def choose_inputs(
     if reason:
         advice = "Give inputs of your own."
         return None, True, [make_warning(check, f"could not be run: {reason}", where=where, advice=advice)]
-    return invent_inputs(signature), True, []
+    return invent_examples(signature, context.reach) or invent_inputs(signature), True, []
 
 
 def judge_fault(fault: Fault, where: str, check: str, *, invented: bool, runtime: str = "") -> Finding:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from servable.errors import SettingsError
+from servable.errors import SettingsError, SourceError
 from servable.model import Arrays, ObjectBody, Scalar
 from servable.signature import SignatureRequest
 from servable.sources.keras_files.calling import find_stateful_layers
@@ -35,7 +35,12 @@ class ObjectPredictor:
     def __call__(
         self, request: SignatureRequest, inputs: Arrays, *, frozen: Mapping[str, Scalar]
     ) -> dict[str, np.ndarray]:
-        """Runs the model; see `servable.model.Predictor`."""
+        """Runs the model; see `servable.model.Predictor`.
+
+        Raises:
+            SourceError: The model refuses the inputs, such as texts that it cannot parse.
+            SettingsError: Switches are to be frozen.
+        """
         import tensorflow as tf
 
         if frozen:
@@ -59,9 +64,30 @@ class ObjectPredictor:
                     (batch if axis == 0 else 1) if size is None else size for axis, size in enumerate(sizes)
                 ]
                 tensors[name] = tf.zeros(filler, spec.dtype)
-        with _keep_states(self.body.trackable):
+        with _keep_states(self.body.trackable), _tell_fault(request.name):
             results = self.body.call(tensors)
         return {key: tf.convert_to_tensor(results[name]).numpy() for key, name in resolved.outputs.items()}
+
+
+@contextmanager
+def _tell_fault(signature_name: str) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, ValueError, TypeError) as error:
+        raise SourceError(
+            f"The source could not be run on these inputs of signature {signature_name}.",
+            received=_find_reason(str(error)),
+            advice="give inputs of your own with --inputs FILE.npz",
+        ) from error
+
+
+def _find_reason(text: str) -> str:
+    """TensorFlow puts where a node was defined first, and what is wrong with it right before its name."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marks = [number for number, line in enumerate(lines) if line.startswith("[[{{")]
+    return lines[marks[0] - 1] if marks and marks[0] else (lines or [""])[0]
 
 
 @contextmanager
@@ -71,6 +97,8 @@ def _keep_states(model: Any) -> Iterator[None]:
 
     states = [state for layer in find_stateful_layers(model) for state in tf.nest.flatten(layer.states)]
     values = [state.numpy() for state in states]
-    yield
-    for state, value in zip(states, values, strict=True):
-        state.assign(value)
+    try:
+        yield
+    finally:
+        for state, value in zip(states, values, strict=True):
+            state.assign(value)

@@ -180,6 +180,24 @@ def _export_examples(tf: Any, folder: Path) -> Path:
     return _save(tf, folder, parse, spec=tf.TensorSpec([None], tf.string, "examples"))
 
 
+def _export_packed_examples(tf: Any, folder: Path) -> Path:
+    """Of what has to be unpacked first, no parser tells what it is."""
+
+    def parse(m: Any, packed: Any) -> Any:
+        features = {"x": tf.io.FixedLenFeature([FEATURES], tf.float32)}
+        return tf.io.parse_example(tf.strings.regex_replace(packed, "^#", ""), features)["x"] @ m.w
+
+    return _save(tf, folder, parse, spec=tf.TensorSpec([None], tf.string, "packed"))
+
+
+def _export_examples_with_dropout(tf: Any, folder: Path) -> Path:
+    def parse(m: Any, serialized: Any) -> Any:
+        features = {"x": tf.io.FixedLenFeature([FEATURES], tf.float32)}
+        return tf.nn.dropout(tf.io.parse_example(serialized, features)["x"] @ m.w, rate=0.5)
+
+    return _save(tf, folder, parse, spec=tf.TensorSpec([None], tf.string, "examples"))
+
+
 def _export_fixed_rows(tf: Any, folder: Path) -> Path:
     return _save(tf, folder, lambda m, x: x @ m.w, spec=tf.TensorSpec([2, FEATURES], tf.float32, "x"))
 

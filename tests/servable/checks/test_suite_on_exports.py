@@ -120,12 +120,23 @@ def test_vocabulary_file_is_an_asset(exported_models):
 
 
 def test_made_up_inputs_that_are_refused_are_a_warning(exported_models):
-    report = check_servable(exported_models["examples"])
+    report = check_servable(exported_models["packed_examples"])
     assert report.passed
     ((check, message),) = find(report, Severity.WARNING)
     assert check == "serving_load"
     assert "Could not parse example" in message
     assert {s.check for s in report.skipped} == ON_ANSWERS - {"cost"}
+
+
+def test_examples_are_made_up_as_the_graph_parses_them(exported_models):
+    report = check_servable(exported_models["examples"])
+    assert report.findings == ()
+    assert {s.check for s in report.skipped} == {"fidelity"}
+
+
+def test_dropout_behind_a_parser_is_found_without_a_baseline(exported_models):
+    report = check_servable(exported_models["examples_with_dropout"])
+    assert {check for check, _ in find(report)} == {"inference_mode"}
 
 
 def test_real_inputs_that_are_refused_are_an_error(exported_models):

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from servable.errors import BrokenSourceError, SettingsError, UnknownSourceError
+from servable.convert import ConversionOptions, convert_source
+from servable.errors import BrokenSourceError, SettingsError, SourceError, UnknownSourceError
 from servable.export.exporting import export_servable, read_signatures
 from servable.runtime.outcome import Call
 from servable.runtime.session import run_calls
@@ -344,6 +345,50 @@ def test_each_function_of_a_module_is_a_signature(tf, tmp_path, write):
     np.testing.assert_allclose(served["serving_default"]["output_0"], X @ w, rtol=1e-5)
     np.testing.assert_allclose(served["scaled"]["scores"], 3 * X @ w, rtol=1e-5)
     np.testing.assert_array_equal(served["scaled"]["best"], (X @ w).argmax(axis=1))
+
+
+PARSING = """
+import tensorflow as tf
+
+
+class Net(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable(tf.ones([4, 2]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def __call__(self, examples):
+        return tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([4], tf.float32)})["x"] @ self.w
+
+
+def build_model():
+    return Net()
+"""
+
+
+def test_inputs_that_a_model_refuses_are_told(tf, tmp_path, write):
+    namespace = {}
+    exec(PARSING, namespace)
+    prefix = Path(tf.train.Checkpoint(namespace["build_model"]()).save(tmp_path / "ck"))
+    opened = _open(prefix, module=write(PARSING))
+    with pytest.raises(SourceError, match="could not be run on these inputs") as caught:
+        _predict(opened, np.array([b"no example"], dtype=object))
+    assert caught.value.received == "Could not parse example input, value: 'no example'"
+
+
+def test_a_parser_of_examples_gets_a_baseline_of_made_up_ones(tf, tmp_path, write):
+    namespace = {}
+    exec(PARSING, namespace)
+    prefix = Path(tf.train.Checkpoint(namespace["build_model"]()).save(tmp_path / "ck"))
+    options = ConversionOptions(source=SourceOptions(module=write(PARSING)))
+    conversion = convert_source(prefix, tmp_path / "1", options)
+    (sample,) = conversion.baseline.samples.values()
+    rows = tf.io.parse_example(
+        sample.inputs["examples"].tolist(), {"x": tf.io.FixedLenFeature([4], tf.float32)}
+    )["x"]
+    # All weights are ones.
+    expected = np.repeat(rows.numpy().sum(axis=1, keepdims=True), 2, axis=1)
+    np.testing.assert_allclose(sample.outputs["output_0"], expected, rtol=1e-5)
 
 
 PLAIN = """

@@ -1,4 +1,4 @@
-"""The sessions that people run: digits (the worked example), tests, lint, zoo, targets, faults, fuzz, bench.
+"""The sessions that people run: `nox -l` lists them. digits is the worked example.
 
 All share one environment, `.venv`, installed from the lock of the Python that fits this machine. Airflow has
 one of its own, `.venv-airflow`, from a lock of its own.
@@ -23,6 +23,16 @@ nox.options.sessions = ["tests"]
 
 ROOT = Path(__file__).parent
 LANES = ("3.11", "3.12", "3.13")
+# What `bench` measures, and its module.
+BENCHMARKS = {
+    "performance": "performance",
+    "reliability": "reliability",
+    "checkpoint": "large_checkpoint",
+    "examples": "many_examples",
+    "runners": "four_runners",
+    "serving": "serving",
+    "history": "history_time",
+}
 # The compiled parts of TFX 1.21 are published for this glibc and newer; Python 3.11 has older ones.
 NEW_GLIBC = (2, 39)
 
@@ -107,10 +117,24 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Memory and time beside cp and plain TensorFlow; with `-- examples`, of labelled examples."""
-    is_of_examples = session.posargs[:1] == ["examples"]
-    script = "many_examples" if is_of_examples else "large_checkpoint"
-    _run(session, "-m", f"benchmarks.{script}", *session.posargs[is_of_examples:])
+    """Print a table of figures: `-- performance`, the default, or another of BENCHMARKS, and its arguments."""
+    name = session.posargs[0] if session.posargs[:1] and session.posargs[0] in BENCHMARKS else "performance"
+    words = session.posargs[1:] if session.posargs[:1] == [name] else session.posargs
+    _run(session, "-m", f"benchmarks.{BENCHMARKS[name]}", *words)
+
+
+@nox.session
+def stock(session: nox.Session) -> None:
+    """Put the components between TFX's own, on both of its local runners, and into a user's own script."""
+    files = ("tests/examples/test_stock_story.py", "tests/pipelines/test_users_pipeline_alone.py")
+    _run(session, "-m", "pytest", *files, "--stock", "-s", *session.posargs)
+
+
+@nox.session
+def databases(session: nox.Session) -> None:
+    """Run two pipelines at once on SQLite, MariaDB and PostgreSQL; the servers must be installed."""
+    session.env["TEST_DATABASES"] = "1"
+    _run(session, "-m", "pytest", "tests/pipelines/databases", "-s", *session.posargs)
 
 
 @nox.session

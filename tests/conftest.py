@@ -67,6 +67,7 @@ def zoo():
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-files", type=int, default=150, help="damaged model files that tests/fuzz makes")
     parser.addoption("--every-case", action="store_true", help="tests/targets proves the whole zoo")
+    parser.addoption("--stock", action="store_true", help="runs the whole example between TFX's components")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -117,7 +117,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print a table of figures: `-- performance`, the default, or another of BENCHMARKS, and its arguments."""
+    """Print a table of figures: `-- performance`, the default, or another of BENCHMARKS, with its words."""
     name = session.posargs[0] if session.posargs[:1] and session.posargs[0] in BENCHMARKS else "performance"
     words = session.posargs[1:] if session.posargs[:1] == [name] else session.posargs
     _run(session, "-m", f"benchmarks.{BENCHMARKS[name]}", *words)

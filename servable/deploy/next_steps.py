@@ -6,6 +6,7 @@ tools go out. They are for a person to read first: nothing here runs one.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def _list_kserve(place: PackPlace, release: str) -> Iterator[str]:
 def _list_vertex(place: PackPlace, release: str) -> Iterator[str]:
     yield _copy_model(place, place.options.vertex.uri)
     path = place.pack_dir / Platform.VERTEX / "upload.json"
-    code = f"aiplatform.Model.upload(**json.load(open({str(path)!r})))"
+    code = f"aiplatform.Model.upload(**json.load(open({json.dumps(str(path))})))"
     yield _write("python", "-c", f"import json; from google.cloud import aiplatform; {code}")
 
 
@@ -88,8 +89,8 @@ def _list_sagemaker(place: PackPlace, release: str) -> Iterator[str]:
     folder = place.pack_dir / Platform.SAGEMAKER
     address = f"{place.options.sagemaker.uri.rstrip('/')}/{place.name}/{place.version}/model.tar.gz"
     yield _write("aws", "s3", "cp", folder / "model.tar.gz", address)
-    code = f"TensorFlowModel(**json.load(open({str(folder / 'model.json')!r})))"
-    deploy = "deploy(initial_instance_count=1, instance_type='ml.m5.large')"
+    code = f"TensorFlowModel(**json.load(open({json.dumps(str(folder / 'model.json'))})))"
+    deploy = 'deploy(initial_instance_count=1, instance_type="ml.m5.large")'
     yield _write(
         "python", "-c", f"import json; from sagemaker.tensorflow import TensorFlowModel; {code}.{deploy}"
     )

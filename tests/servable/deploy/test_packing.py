@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tarfile
 
@@ -79,7 +80,18 @@ def test_a_pack_for_every_platform(model, report, baseline, tmp_path):
     said = "\n".join(made.notes)
     for part in ("oss://BUCKET", "gs://BUCKET", "s3://BUCKET", "hold rows of the baseline", "nobody has run"):
         assert part in said
-    assert made.next_steps[Platform.EAS][1].startswith("eascmd create ")
+    steps = {
+        platform: [shlex.split(line, comments=True) for line in made.next_steps[platform]]
+        for platform in Platform
+    }
+    assert steps[Platform.EAS][:2] == [
+        ["ossutil", "cp", "-r", str(made.pack_dir / "eas"), "oss://BUCKET/PATH/digits/7/"],
+        ["eascmd", "create", str(made.pack_dir / "eas" / "service.json")],
+    ]
+    assert f"{made.pack_dir / 'models'}:/models:ro" in steps[Platform.TF_SERVING][0]
+    assert "tensorflow/serving:1.15.0" in steps[Platform.TF_SERVING][0]
+    for platform in (Platform.VERTEX, Platform.SAGEMAKER):
+        compile(steps[platform][-1][-1], platform, "exec")
 
 
 def test_the_same_model_gives_the_same_pack(model, report, baseline, tmp_path):

@@ -14,17 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from components.source_probe.staging import find_staged_path
+from pipelines.kubeflow_start import lighten_start
 from servable.errors import SettingsError
 
 _INVOCATION: Final = "--json_serialized_invocation_args"
-_CLASS: Final = "--executor_class_path"
 _OUTPUT_FILE: Final = "executor_output.json"
-_LIGHT: Final = ("components.", "tfx.components.pusher.")
-_EVALUATOR: Final = "tfx.components.evaluator.executor"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,24 +122,6 @@ def _replace(source: Path, destination: Path) -> None:
     shutil.move(source, destination)
 
 
-def lighten_start(arguments: Sequence[str]) -> None:
-    """Leaves out what TFX's entry point imports for other nodes: 20 s of 22, in every task.
-
-    Args:
-        arguments: As `main` takes them. Executors of other components have everything as they know it.
-    """
-    place = arguments.index(_CLASS) + 1 if _CLASS in arguments[:-1] else 0
-    if not arguments[place].startswith(_LIGHT):
-        return
-    from pipelines.lean_imports import lighten_imports
-
-    lighten_imports()
-    # The entry point asks whether it runs the Evaluator, and has the whole of that imported to ask.
-    evaluator = ModuleType(_EVALUATOR)
-    vars(evaluator)["Executor"] = type("Executor", (), {"__module__": _EVALUATOR})
-    sys.modules.setdefault(_EVALUATOR, evaluator)
-
-
 def _run_executor(arguments: Sequence[str]) -> None:
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
@@ -150,6 +129,5 @@ def _run_executor(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        lighten_start(sys.argv[1:])
+    lighten_start(sys.argv[1:])
     main()

@@ -159,6 +159,8 @@ def _check_paths(settings: Settings, runner: KubeflowSettings) -> None:
             "architecture": model.architecture,
             "module": model.module,
             "custom_objects": model.custom_objects,
+            "pack.to": model.pack.to if model.pack else None,
+            "pack.signing_key": model.pack.signing_key if model.pack else None,
             **{f"assets.{name}": path for name, path in model.assets.items()},
             **{f"replace_layers.{name}": layer.file for name, layer in model.replace_layers.items()},
         }

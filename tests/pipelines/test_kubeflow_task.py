@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import kubeflow_task
+from pipelines.kubeflow_start import lighten_start
 from servable.errors import SettingsError
 
 MODEL, BLESSING = "minio://b/root/convert/1/model", "minio://b/root/validate/2/blessing"
@@ -118,26 +119,29 @@ def test_it_is_no_command_for_people():
 
 
 @pytest.mark.tfx
-def test_a_task_of_ours_starts_without_the_libraries_of_the_evaluator():
+def test_a_task_of_ours_starts_without_the_libraries_of_the_evaluator(tmp_path):
     """In a process of its own, since modules that are imported stay."""
     code = (
-        "import sys; from pipelines.kubeflow_task import lighten_start; "
+        "import sys; from pipelines.kubeflow_start import lighten_start; "
         "lighten_start(['--executor_class_path', 'components.keras_converter.executor.Executor']); "
         "from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor; "
         "import components.keras_converter.executor; "
+        "from tfx.dsl.io import fileio; "
+        "file = fileio.open(sys.argv[1], 'wb'); file.write('text'); file.write(b', bytes'); file.close(); "
         "print(sorted({'sklearn', 'nltk', 'tensorflow.python', 'apache_beam.pipeline'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, str(tmp_path / "file")],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "file").read_text() == "text, bytes"
 
 
 def test_tasks_of_others_start_as_they_know_it(monkeypatch):
     monkeypatch.setattr("pipelines.lean_imports.lighten_imports", lambda: pytest.fail("lightened"))
-    kubeflow_task.lighten_start(["--executor_class_path", "tfx.components.evaluator.executor.Executor", "{}"])
-    kubeflow_task.lighten_start(["--help"])
+    lighten_start(["--executor_class_path", "tfx.components.evaluator.executor.Executor", "{}"])
+    lighten_start(["--help"])

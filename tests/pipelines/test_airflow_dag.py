@@ -59,18 +59,18 @@ def config_path(tmp_path, settings_writer, checkpoint_saver, keras_saver):
     return path
 
 
-def read_dags(airflow_home: Path) -> Any:
+def read_dag(airflow_home: Path) -> Any:
     from airflow.models import DagBag
 
     bag = DagBag(str(airflow_home / "dags"), include_examples=False, read_dags_from_db=False)
     assert bag.import_errors == {}
-    return bag
+    return bag.dags["two_models"]
 
 
 def test_the_dag_has_what_the_settings_say(airflow_home, config_path):
     runner = AirflowSettings(retries=3, retry_delay_s=7, timezone="Europe/Berlin", max_active_tasks=2)
     write_dag(describe_dag(load_settings(config_path), runner, config_path), airflow_home / "dags")
-    dag = read_dags(airflow_home).get_dag("two_models")
+    dag = read_dag(airflow_home)
     assert (dag.catchup, dag.max_active_runs, dag.max_active_tasks) == (False, 1, 2)
     assert dag.timetable.summary == "15 3 * * *"
     assert dag.timezone.name == "Europe/Berlin"
@@ -90,7 +90,7 @@ def test_the_scheduler_can_store_it(airflow_home, config_path):
     from airflow.serialization.serialized_objects import SerializedDAG
 
     write_dag(describe_dag(load_settings(config_path), AirflowSettings(), config_path), airflow_home / "dags")
-    stored = SerializedDAG.to_dict(read_dags(airflow_home).get_dag("two_models"))
+    stored = SerializedDAG.to_dict(read_dag(airflow_home))
     assert len(SerializedDAG.from_dict(stored).tasks) == 6
 
 

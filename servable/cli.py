@@ -33,6 +33,7 @@ from servable.cli_commands import add_installed_commands
 from servable.cli_diff import add_diff_command
 from servable.cli_examples import add_examples_options, read_examples
 from servable.cli_limits import add_limit_options, read_limits
+from servable.cli_many import add_many_options, run_many
 from servable.cli_options import (
     SignatureAction,
     add_conversion_options,
@@ -118,6 +119,7 @@ def _build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     add_report_options(convert)
     add_limit_options(convert)
     add_policy_options(convert)
+    add_many_options(convert)
     convert.set_defaults(run=_convert)
 
     check = commands.add_parser("check", help="check a SavedModel in the C++ runtime that servers use")
@@ -184,6 +186,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     from servable.confinement.converting import convert_confined
     from servable.convert import check_conversion
 
+    if arguments.many:
+        return run_many(arguments)
     limits = read_limits(arguments)
     read_target(arguments)  # a typo is told before anything is fetched
     with (

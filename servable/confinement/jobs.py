@@ -212,6 +212,12 @@ def note_imports(modules: Iterable[str]) -> None:
         _place.preload.update(modules)
 
 
+def count_preloads() -> int:
+    """Counts the modules that the worker imports before its next job, or has imported."""
+    with _place.lock:
+        return len(_place.preload)
+
+
 def end_worker() -> None:
     """Ends this process' worker and its jobs; the next conversion starts another."""
     _place.close()

@@ -61,7 +61,7 @@ def find_misfits(node: Any, registry: Registry, functions: Collection[str] = ())
         if node.op in functions:
             return []
         return [Misfit(MisfitKind.UNKNOWN_OP, detail=f"TensorFlow {registry.version} has no op {node.op}")]
-    misfits = [*_compare_attrs(node, definition, registry), *_compare_inputs(node, definition)]
+    misfits = [*_compare_attrs(node, registry), *_compare_inputs(node, definition)]
     if needs_channels_last(node, registry.version):
         detail = f"TensorFlow {registry.version} computes {node.op} on a CPU with channels last only"
         misfits.append(Misfit(MisfitKind.LAYOUT, "data_format", detail))
@@ -108,14 +108,13 @@ def _count_tensors(node: Any, definition: Any, arg: Any) -> int | None:
     return 1
 
 
-def _compare_attrs(node: Any, definition: Any, registry: Registry) -> Iterator[Misfit]:
-    known = {attr.name: attr for attr in definition.attr}
-    current = load_registry(CURRENT_VERSION)
+def _compare_attrs(node: Any, registry: Registry) -> Iterator[Misfit]:
+    known = registry.index_attrs(node.op)
     for name in sorted(node.attr):
         if name.startswith("_"):
             continue
         if name not in known:
-            newest = current.find_attr(node.op, name)
+            newest = load_registry(CURRENT_VERSION).find_attr(node.op, name)
             is_default = name in LABEL_ATTRS or (
                 newest is not None
                 and newest.HasField("default_value")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -39,11 +39,21 @@ class Registry:
     version: str
     ops: Mapping[str, Any]
     kernels: Mapping[str, tuple[Kernel, ...]]
+    # Large graphs have hundreds of thousands of nodes, of some ten ops.
+    _attrs: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def index_attrs(self, op: str) -> Mapping[str, Any]:
+        """Gives the definitions of an op's attributes by name; none where the op is not known."""
+        found = self._attrs.get(op)
+        if found is None:
+            definition = self.ops.get(op)
+            found = {} if definition is None else {attr.name: attr for attr in definition.attr}
+            self._attrs[op] = found
+        return found
 
     def find_attr(self, op: str, name: str) -> Any | None:
         """Gives the definition of an attribute, or None where op or attribute is not known."""
-        definition = self.ops.get(op)
-        return next((a for a in definition.attr if a.name == name), None) if definition is not None else None
+        return self.index_attrs(op).get(name)
 
 
 @cache

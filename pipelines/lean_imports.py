@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from contextlib import suppress
 from types import ModuleType
 from typing import Final
 
@@ -21,6 +22,8 @@ _NAMING_BEAM: Final = (
     "tfx.dsl.components.base.base_beam_executor",
     "tfx.orchestration.portable.beam_executor_operator",
 )
+# One runs nodes in containers; of the other TFX only wants to know, at each artifact, whether it is there.
+_UNUSED: Final = ("docker", "setuptools")
 _EVALUATOR: Final = "tensorflow_model_analysis"
 
 
@@ -36,6 +39,9 @@ def lighten_imports() -> None:
     put_stand_in(StandIn("tensorflow"))
     beam = StandIn("apache_beam", given={"Pipeline": _BeamPipeline}, is_divisible=False)
     put_stand_in(beam)
+    for name in _UNUSED:
+        with suppress(ImportError):  # the second is not everywhere
+            put_stand_in(StandIn(name, is_divisible=False))
     # Before its parts: TFX prepares itself for this protobuf there.
     importlib.import_module("tfx")
     put_stand_in(StandIn("tfx.components"))

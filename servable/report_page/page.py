@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from servable.plain_text import make_plain
@@ -46,6 +45,9 @@ def render_page(report: Report, *, title: str) -> str:
     Returns:
         HTML5 text.
     """
+    # A pipeline that takes everything from its cache renders no page.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         # Not by the template's name: the page is HTML whatever the file is called.
         loader=PackageLoader("servable.report_page", "."),

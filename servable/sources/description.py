@@ -23,7 +23,6 @@ from servable.signature import RESERVED_SIGNATURES, Signature, SignatureRequest,
 from servable.sources.choosing.candidates import Candidates
 from servable.sources.choosing.completing import GraphSuggester
 from servable.sources.detect import Kind
-from servable.sources.keras_files.layout import read_stored_weights, write_structure_command
 from servable.sources.live_models.object_graph import read_object_graph
 from servable.sources.resolving import Source, resolve_source
 from servable.sources.saved_models.graphs import choose_meta_graph
@@ -215,6 +214,9 @@ def _describe_keras(source: Source) -> Description:
 
 
 def _describe_keras_weights(source: Source) -> Description:
+    # Its h5py takes a fifth of what describing takes, and checkpoints and graphs need none.
+    from servable.sources.keras_files.layout import read_stored_weights, write_structure_command
+
     stored = read_stored_weights(source.path)
     return Description(
         source,
@@ -231,6 +233,8 @@ def _describe_keras_weights(source: Source) -> Description:
 
 
 def _describe_objects(source: Source) -> Description:
+    from servable.sources.keras_files.layout import write_structure_command
+
     graph = read_object_graph(source.path)
     notes = [Finding("source", Severity.INFO, f"holds {text}") for text in graph.write_slots()]
     return Description(

@@ -131,6 +131,13 @@ def stock(session: nox.Session) -> None:
 
 
 @nox.session
+def vendors(session: nox.Session) -> None:
+    """Have packs read by the vendors' own clients, each in an environment of its own."""
+    session.env["SERVABLE_VENDOR_CLIENTS"] = "1"
+    _run(session, "-m", "pytest", "tests/servable/deploy", *session.posargs)
+
+
+@nox.session
 def databases(session: nox.Session) -> None:
     """Run two pipelines at once on SQLite, MariaDB and PostgreSQL; the servers must be installed."""
     session.env["TEST_DATABASES"] = "1"

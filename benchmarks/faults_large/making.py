@@ -49,12 +49,13 @@ def write_large_graph(path: Path, nodes: int) -> None:
     path.write_bytes(graph.SerializeToString())
 
 
-def write_many_tensors(prefix: Path, count: int) -> None:
+def write_many_tensors(prefix: Path, count: int, *, value: float = 1.0) -> None:
     """Writes a checkpoint of many variables of 4 numbers, and its graph: x [4] and all of them summed to y.
 
     Args:
         prefix: Of the checkpoint.
         count: Of variables.
+        value: Of every number in them.
     """
     meta = MetaGraphDef()
     meta.meta_info_def.tensorflow_version = "1.15.5"
@@ -76,13 +77,15 @@ def write_many_tensors(prefix: Path, count: int) -> None:
     header = BundleHeaderProto(num_shards=1)
     header.version.producer = 1
     items = [(b"", header.SerializeToString())]
-    value = np.ones(_WIDTH, np.float32)
-    crc32c = mask_crc32c(extend_crc32c(0, value.view(np.uint8)))
+    values = np.full(_WIDTH, value, np.float32)
+    crc32c = mask_crc32c(extend_crc32c(0, values.view(np.uint8)))
     for number, name in enumerate(names):
-        entry = BundleEntryProto(dtype=_FLOAT, offset=number * value.nbytes, size=value.nbytes, crc32c=crc32c)
+        entry = BundleEntryProto(
+            dtype=_FLOAT, offset=number * values.nbytes, size=values.nbytes, crc32c=crc32c
+        )
         entry.shape.dim.add(size=_WIDTH)
         items.append((name.encode(), entry.SerializeToString()))
-    Path(f"{prefix}.data-00000-of-00001").write_bytes(value.tobytes() * count)
+    Path(f"{prefix}.data-00000-of-00001").write_bytes(values.tobytes() * count)
     write_table(Path(f"{prefix}.index"), items)
 
 

@@ -154,6 +154,13 @@ def airflow(session: nox.Session) -> None:
 
 
 @nox.session
+def kubeflow(session: nox.Session) -> None:
+    """Replay the pipeline compiled for Kubeflow without a cluster, every task in a process of its own."""
+    session.env["TEST_KUBEFLOW"] = "1"
+    _run(session, "-m", "pytest", *(session.posargs or ("tests/pipelines/test_kubeflow_replay.py", "-s")))
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Make the locks anew from pyproject.toml."""
     for environment, lane in itertools.product((MAIN, AIRFLOW), LANES):

@@ -7,13 +7,11 @@ model of one, are in the key already, as artifacts.
 
 from __future__ import annotations
 
-import glob
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from components.content_driver import ToolchainDriver
+from components.source_probe.examples import digest_examples
 from components.served_model import resolve_served
 
 EXAMPLES_DIGEST = "examples_digest"
@@ -34,20 +32,6 @@ class ExamplesDriver(ToolchainDriver):
         added = super().resolve_external(exec_properties, input_dict)
         pattern = exec_properties.get("examples_files") or ""
         if pattern not in ("", "None"):
-            added[EXAMPLES_DIGEST] = digest_files(pattern)
+            added[EXAMPLES_DIGEST] = digest_examples(pattern)
         served = resolve_served(exec_properties, input_dict)
         return added if served is None else added | served.to_properties()
-
-
-def digest_files(pattern: str) -> str:
-    """Gives the sha256 of the names and contents of the files that a glob finds.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(glob.glob(pattern)):  # noqa: PTH207 - an absolute pattern
-        with Path(name).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-        digest.update(f"{len(name.encode())} {name} ".encode() + content)
-    return digest.hexdigest()

@@ -1,7 +1,6 @@
-"""The digest of the files that a glob finds: names and contents, as ExamplesDriver makes it.
+"""The digest of the files that a glob finds, by names and contents: for the driver, and for the probe.
 
-What passes through: a pattern comes in, 64 hex digits go out. Neither TensorFlow nor TFX here, unlike in the
-driver's own module; that both give the same digest is held by a test.
+What passes through: a pattern comes in, 64 hex digits go out. Neither TensorFlow nor TFX here.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.content_driver import ToolchainDriver
-from components.source_probe.examples import digest_examples
 from components.served_model import resolve_served
+from components.source_probe.examples import digest_examples
 
 EXAMPLES_DIGEST = "examples_digest"
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import fsspec
-from fsspec.implementations.memory import MemoryFileSystem
+import fsspec  # type: ignore[import-untyped]
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 PROTOCOL = "failing"
 _CALLS = ("ls", "isdir", "exists", "info", "get_file", "put_file", "cat_file", "makedirs", "rm_file")

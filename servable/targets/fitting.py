@@ -17,6 +17,17 @@ from servable.targets.registry import CURRENT_VERSION, Registry, load_registry
 
 # Labels for people, without a meaning to the runtime.
 LABEL_ATTRS: Final = frozenset({"debug_name"})
+# Where a value of each type lies in an AttrValue.
+_FIELDS: Final = {
+    "type": "type",
+    "string": "s",
+    "int": "i",
+    "float": "f",
+    "bool": "b",
+    "shape": "shape",
+    "tensor": "tensor",
+    "func": "func",
+}
 
 
 class MisfitKind(StrEnum):
@@ -138,8 +149,13 @@ def _spell_unknown(node: Any, name: str, registry: Registry) -> str:
 
 def _find_bad_value(value: Any, attr: Any) -> str:
     """Says what is wrong with an attribute's value; "" where nothing is."""
-    if value.WhichOneof("value") == "placeholder":
+    kind = value.WhichOneof("value")
+    if kind == "placeholder":
         return ""
+    # As AttrValueHasType of TensorFlow has it; an old writer's empty list has no value at all.
+    is_list = attr.type.startswith("list(")
+    if kind != ("list" if is_list else _FIELDS.get(attr.type, kind)) and not (is_list and kind is None):
+        return f"{attr.name} holds {kind or 'nothing'}, expected {attr.type}"
     allowed = attr.allowed_values.list
     if attr.type in ("type", "list(type)") and allowed.type:
         types = [value.type] if attr.type == "type" else list(value.list.type)
@@ -183,7 +199,7 @@ def _compare_kernel(node: Any, definition: Any, registry: Registry) -> Iterator[
 
 def _list_values(attr: Any) -> set[int | bytes]:
     kind = attr.WhichOneof("value")
-    return {*attr.list.type, *attr.list.s} if kind == "list" else {getattr(attr, kind)}
+    return {*attr.list.type, *attr.list.s} if kind in ("list", None) else {getattr(attr, kind)}
 
 
 def _spell_values(values: Iterable[int | bytes]) -> str:

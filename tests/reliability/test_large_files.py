@@ -10,6 +10,7 @@ import pytest
 from benchmarks.faults_large.making import write_bomb, write_large_graph, write_many_tensors
 from servable.errors import UnsafeSourceError
 from servable.formats.checkpoints.bundle import open_bundle, read_tensor
+from servable.formats.protos import NodeDef
 from servable.graphs.graph_definitions import read_graph_definition
 from servable.sources.description import describe_source
 from servable.targets.fitting import find_misfits
@@ -49,3 +50,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, member):
     with pytest.raises(UnsafeSourceError):
         describe_source(tmp_path / "bomb.keras")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 1 << 17
+
+
+def test_an_attribute_whose_value_has_another_type_does_not_fit():
+    node = NodeDef(name="n", op="Identity", input=["x"])
+    node.attr["T"].SetInParent()
+    assert "holds nothing, expected type" in find_misfits(node, load_registry("1.15.5"))[0].detail
+    node.attr["T"].i = 1
+    assert "holds i, expected type" in find_misfits(node, load_registry("1.15.5"))[0].detail
+    node.attr["T"].type = 1
+    assert find_misfits(node, load_registry("1.15.5")) == []

@@ -26,7 +26,7 @@ from servable.sources.staging import stage_source
 CHECKPOINT_DIR: Final = ZOO_DIR / "tf1.15-cnn_bn-a" / "artifact"
 SAVED_MODEL_DIR: Final = ZOO_DIR / "tf1.12-sm_predict_images-a" / "artifact" / "saved" / "1"
 _MODEL_FILE: Final = "saved_model.pb"
-_SIZES_KIB: Final = (4, 16, 32, 64, 96, 128, 160, 192, 224, 256)
+_SIZES_KIB: Final = (4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 128, 256)
 _INODES: Final = tuple(range(2, 12))
 _SLOW_S: Final = 0.02
 _MAX_CALLS: Final = 500

@@ -109,7 +109,8 @@ def _detect_zip(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    # zipfile has no word of its own for versions that it does not read (NotImplementedError).
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise BrokenSourceError(
             "The archive cannot be opened: it is cut short, damaged or still being written.",
             received=str(error),

@@ -48,7 +48,7 @@ def open_checked_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise BrokenSourceError(
             "This .keras file is not a complete zip archive.",
             expected="a zip with config.json, metadata.json and model.weights.h5",

@@ -105,7 +105,7 @@ def share_metadata(stage: Stage, work_dir: Path, *, count: int) -> FaultRow:
 
             pids.append(stage.start(run, folder))
         codes = [stage.finish(pid) for pid in pids]
-        pushed = [list(folder.glob(f"pushed-{name}/*/{_MODEL_FILE}")) for name in ("one", "other")]
+        pushed = [list(folder.glob(f"pushed-{name}/*/*/{_MODEL_FILE}")) for name in ("one", "other")]
         misses = [] if codes == [0, 0] else [f"exit codes {codes}"]
         if codes == [0, 0] and not all(len(found) == 1 for found in pushed):
             misses.append("a push that is missing")

@@ -134,7 +134,7 @@ def make_run(reference: str) -> Work:
     def find_faults(folder: Path) -> list[str]:
         faults = [
             f"version {path.parent.name} has its {_MODEL_FILE} and is not complete"
-            for path in (folder / "pushed").glob(f"*/{_MODEL_FILE}")
+            for path in (folder / "pushed").glob(f"*/*/{_MODEL_FILE}")
             if digest_dir(path.parent) != reference
         ]
         faults += [
@@ -192,7 +192,7 @@ def make_push() -> Work:
 
 
 def _has_version(folder: Path, reference: str) -> bool:
-    return any(digest_dir(p.parent) == reference for p in (folder / "pushed").glob(f"*/{_MODEL_FILE}"))
+    return any(digest_dir(p.parent) == reference for p in (folder / "pushed").glob(f"*/*/{_MODEL_FILE}"))
 
 
 def _find_record_faults(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from servable.cli_answer import (
     EXIT_FINDINGS,
     EXIT_NOT_A_MODEL,
     EXIT_USAGE,
+    error_as_json,
     print_json,
 )
 from servable.cli_checking import (
@@ -242,17 +243,7 @@ def _fail(arguments: argparse.Namespace, error: ServableError, code: int) -> int
     if arguments.debug:
         raise error
     if arguments.json:
-        print_json(
-            {
-                "error": type(error).__name__,
-                "problem": error.problem,
-                "expected": error.expected,
-                "received": error.received,
-                "where": error.where,
-                "next": error.advice,
-                "exit_code": code,
-            }
-        )
+        print_json({**error_as_json(error), "exit_code": code})
     from servable.cli_plain import make_plain
 
     sys.stderr.write(f"servable: {make_plain(str(error), keep_lines=True)}\n")

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from servable.errors import ServableError
 
 EXIT_DONE: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -19,3 +22,15 @@ EXIT_USAGE: Final = 4
 def print_json(data: Any) -> None:
     """Prints plain JSON values with sorted keys."""
     sys.stdout.write(json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+
+def error_as_json(error: ServableError) -> dict[str, Any]:
+    """Gives an error as plain JSON values."""
+    return {
+        "error": type(error).__name__,
+        "problem": error.problem,
+        "expected": error.expected,
+        "received": error.received,
+        "where": error.where,
+        "next": error.advice,
+    }

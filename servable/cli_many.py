@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from servable.cli_answer import EXIT_COULD_NOT, EXIT_DONE, EXIT_FINDINGS, print_json
+from servable.cli_answer import EXIT_COULD_NOT, EXIT_DONE, EXIT_FINDINGS, error_as_json, print_json
 from servable.cli_limits import read_limits
 from servable.cli_options import read_conversion_options, read_path_here, read_policy
 from servable.errors import UnknownSourceError, UsageError
@@ -127,7 +127,6 @@ def _write_table(outcomes: Sequence[ManyOutcome], states: Counter[Any]) -> None:
 
 
 def _as_json(outcome: ManyOutcome) -> dict[str, Any]:
-    error = outcome.error
     return {
         "name": outcome.name,
         "source": str(outcome.source),
@@ -136,14 +135,5 @@ def _as_json(outcome: ManyOutcome) -> dict[str, Any]:
         "message": outcome.message,
         "elapsed_s": round(outcome.elapsed_s, 3),
         "report": None if outcome.report is None else outcome.report.to_dict(),
-        "error": None
-        if error is None
-        else {
-            "error": type(error).__name__,
-            "problem": error.problem,
-            "expected": error.expected,
-            "received": error.received,
-            "where": error.where,
-            "next": error.advice,
-        },
+        "error": None if outcome.error is None else error_as_json(outcome.error),
     }

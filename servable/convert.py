@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,13 +131,19 @@ def convert_source(
             model, requests, signatures, out_dir, frozen=completed.frozen, inputs=chosen.inputs
         )
         notes += more
+    saved_model_digest = digest_tree(out_dir)  # while the source is still being read for its own
+    try:
+        origin = model.complete_origin(progress)
+    except ServableError:
+        shutil.rmtree(out_dir, ignore_errors=True)  # of a source that cannot be named again
+        raise
     return Conversion(
         out_dir,
-        model.origin,
+        origin,
         requests,
         signatures,
         baseline,
-        digest_tree(out_dir),
+        saved_model_digest,
         notes,
         chosen.source.allowed_ops,
         target=target.name,

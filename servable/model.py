@@ -8,7 +8,7 @@ No TensorFlow here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ class Origin:
         framework_version: As the file says, or "" where it does not.
         files: Every file that belongs to it, sorted.
         step: Training step, where the file's name carries one.
-        digest: sha256 over names and contents of `files`, as 64 hex digits.
+        digest: sha256 over names and contents of `files`, as 64 hex digits; "" while it is being read.
         address: Where it was fetched from, such as "gs://bucket/model.ckpt-200"; "" for what lay here.
     """
 
@@ -250,6 +250,7 @@ class TrainedModel:
         predict: The source framework's own answer to given inputs.
         notes: What the intake saw that the user should know.
         suggest: Completes a request from the graph, where the source holds no signatures that fit.
+        read_digest: Waits for the digest of the origin's files, which are read beside the work.
     """
 
     origin: Origin
@@ -258,3 +259,18 @@ class TrainedModel:
     predict: Predictor
     notes: tuple[Finding, ...] = field(default=())
     suggest: Suggester | None = None
+    read_digest: Callable[[Progress | None], str] | None = None
+
+    def complete_origin(self, progress: Progress | None = None) -> Origin:
+        """Gives the origin with its digest.
+
+        Args:
+            progress: Told of the bytes that the digest has read.
+
+        Raises:
+            BrokenSourceError: A file of the source cannot be read, or changed while it was.
+            UnsafeSourceError: A file lies outside the source's folder.
+        """
+        if self.read_digest is None:
+            return self.origin
+        return replace(self.origin, digest=self.read_digest(progress))

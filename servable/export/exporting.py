@@ -97,7 +97,8 @@ def export_servable(
                 default_name,
                 scratch_dir,
                 frozen=completed.frozen,
-                source_digest=model.origin.digest,
+                # Only what is let in is told with it, and waiting for it takes long.
+                source_digest=model.complete_origin().digest if model.body.allowed_ops else "",
                 target=target,
                 progress=progress,
             )

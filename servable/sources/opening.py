@@ -10,9 +10,11 @@ Example:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from servable.errors import UsageError
+from servable.formats.digest_beside import PendingDigest
 from servable.model import Progress, TrainedModel
 from servable.sources.detect import Kind
 from servable.sources.options import SourceOptions
@@ -33,7 +35,8 @@ def open_source(
         progress: Told of long reads.
 
     Returns:
-        The model; nothing of it has been run, and of a checkpoint only the graph has been read.
+        The model; nothing of it has been run, and of a checkpoint only the graph has been read. Its files are
+        still being read for their digest: `TrainedModel.complete_origin` waits for that.
 
     Raises:
         UnknownSourceError: It is no model file that is known, or one that needs more than was said.
@@ -52,12 +55,25 @@ def open_source(
             advice="leave --ema out",
         )
     _check_options(source, chosen)
+    digest = PendingDigest(source.files, root=source.root)
+    try:
+        model = _open(source, chosen, progress)
+    except BaseException:
+        digest.stop()
+        raise
+    if model.origin.files != source.files:  # what looked like a SavedModel's folder is a graph alone
+        digest.stop()
+        digest = PendingDigest(model.origin.files, root=model.origin.path.parent)
+    return replace(model, read_digest=digest.read)
+
+
+def _open(source: Source, chosen: SourceOptions, progress: Progress | None) -> TrainedModel:
     # Each reader is imported only when it is needed: some reach Keras, whose import costs seconds.
     match source.kind:
         case Kind.TF1_SAVER:
             from servable.sources.saver_checkpoints.opening import open_saver_checkpoint
 
-            return open_saver_checkpoint(source, chosen, progress=progress)
+            return open_saver_checkpoint(source, chosen)
         case Kind.TF2_OBJECTS:
             from servable.sources.live_models.object_checkpoint import open_object_checkpoint
 
@@ -65,11 +81,11 @@ def open_source(
         case Kind.SAVED_MODEL:
             from servable.sources.saved_models.opening import open_saved_model
 
-            return open_saved_model(source, chosen, progress=progress)
+            return open_saved_model(source, chosen)
         case Kind.FROZEN_GRAPH:
             from servable.sources.saved_models.frozen_graph import open_frozen_graph
 
-            return open_frozen_graph(source, chosen, progress=progress)
+            return open_frozen_graph(source, chosen)
         case _:
             from servable.sources.live_models.keras_opening import open_keras
 

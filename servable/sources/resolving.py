@@ -12,13 +12,12 @@ from pathlib import Path
 
 from servable.errors import BrokenSourceError, UnknownSourceError
 from servable.formats.checkpoints.checkpoint_names import split_step
-from servable.formats.digest import digest_files
 from servable.formats.files import require_inside
 from servable.graphs.graph_definitions import read_graph_definition
 from servable.graphs.graph_heads import begins_like_graph
 from servable.graphs.meta_graph_files import find_meta_graph_file
 from servable.graphs.saved_model_parts import MODEL_FILES
-from servable.model import Origin, Progress
+from servable.model import Origin
 from servable.report import Finding, Severity
 from servable.sources.detect import Kind, detect_checkpoint, detect_file
 from servable.sources.locating.checkpoint_dir import (
@@ -59,20 +58,13 @@ class Source:
     notes: tuple[Finding, ...] = ()
 
 
-def describe_origin(
-    source: Source, *, framework: str, framework_version: str, progress: Progress | None = None
-) -> Origin:
-    """Says where a model comes from, with the digest of all of its files.
+def describe_origin(source: Source, *, framework: str, framework_version: str) -> Origin:
+    """Says where a model comes from; the digest of its files is read beside the work, see `open_source`.
 
     Args:
         source: As it was resolved.
         framework: "tensorflow" or "keras".
         framework_version: As the file says, or "".
-        progress: Told of the bytes that the digest has read.
-
-    Raises:
-        BrokenSourceError: A file cannot be read, or changes meanwhile.
-        UnsafeSourceError: A file lies outside the source's folder.
     """
     return Origin(
         path=source.path,
@@ -81,7 +73,7 @@ def describe_origin(
         framework_version=framework_version,
         files=source.files,
         step=source.step,
-        digest=digest_files(source.files, root=source.root, progress=progress),
+        digest="",
     )
 
 

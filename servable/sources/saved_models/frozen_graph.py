@@ -12,7 +12,7 @@ from servable.errors import BrokenSourceError
 from servable.graphs.call_graph import require_bounded
 from servable.graphs.graph import VARIABLE_OPS
 from servable.graphs.graph_definitions import read_graph_definition
-from servable.model import GraphBody, Progress, TrainedModel
+from servable.model import GraphBody, TrainedModel
 from servable.sources.choosing.completing import GraphSuggester
 from servable.sources.options import SourceOptions
 from servable.sources.resolving import Source, describe_origin
@@ -21,15 +21,12 @@ from servable.sources.running.session import SourceRunner
 _MAX_SHOWN = 5
 
 
-def open_frozen_graph(
-    source: Source, options: SourceOptions, *, progress: Progress | None = None
-) -> TrainedModel:
+def open_frozen_graph(source: Source, options: SourceOptions) -> TrainedModel:
     """Reads a frozen graph.
 
     Args:
         source: Its path is the file.
         options: What the user says about it.
-        progress: Told of the bytes that the digest has read.
 
     Raises:
         BrokenSourceError: The file is damaged, or its weights are not in it.
@@ -57,7 +54,7 @@ def open_frozen_graph(
         keep_training_ops=options.keep_training_ops,
     )
     version = meta_graph.meta_info_def.tensorflow_version
-    origin = describe_origin(source, framework="tensorflow", framework_version=version, progress=progress)
+    origin = describe_origin(source, framework="tensorflow", framework_version=version)
     return TrainedModel(
         origin=origin,
         body=body,

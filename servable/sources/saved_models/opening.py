@@ -20,7 +20,7 @@ from servable.graphs.graph import VARIABLE_OPS
 from servable.graphs.graph_heads import begins_like_graph
 from servable.graphs.saved_bodies import read_graph_body
 from servable.graphs.saved_model_parts import find_model_file, read_model_file
-from servable.model import Progress, Scalar, Suggestion, TrainedModel
+from servable.model import Scalar, Suggestion, TrainedModel
 from servable.report import Finding, Severity
 from servable.signature import SignatureRequest
 from servable.sources.choosing.completing import GraphSuggester
@@ -35,15 +35,12 @@ from servable.sources.saved_models.signatures import read_saved_signatures
 _EXTRA_ASSETS = "assets.extra"  # tensorflow/cc/saved_model/constants.h; such as requests for warming up
 
 
-def open_saved_model(
-    source: Source, options: SourceOptions, *, progress: Progress | None = None
-) -> TrainedModel:
+def open_saved_model(source: Source, options: SourceOptions) -> TrainedModel:
     """Reads the graph of a SavedModel.
 
     Args:
         source: Of kind SAVED_MODEL.
         options: What the user says about it; `tags` choose the graph.
-        progress: Told of the bytes that the digest has read.
 
     Raises:
         BrokenSourceError: The graph is damaged or missing, or variables are.
@@ -54,7 +51,7 @@ def open_saved_model(
     require_inside(model_path, source.path)
     if begins_like_graph(model_path):
         # A frozen graph under this name is what people try first when they are asked for a saved_model.pb.
-        return open_frozen_graph(_name_frozen(source, model_path), options, progress=progress)
+        return open_frozen_graph(_name_frozen(source, model_path), options)
     meta_graph, notes = choose_meta_graph(read_model_file(model_path), options.tags, where=model_path)
     require_bounded(meta_graph.graph_def, where=str(model_path))
 
@@ -69,7 +66,7 @@ def open_saved_model(
     )
     signatures, more = read_saved_signatures(meta_graph)
     version = meta_graph.meta_info_def.tensorflow_version
-    origin = describe_origin(source, framework="tensorflow", framework_version=version, progress=progress)
+    origin = describe_origin(source, framework="tensorflow", framework_version=version)
     return TrainedModel(
         origin=origin,
         body=body,

@@ -15,7 +15,7 @@ from servable.graphs.graph import find_ancestors, index_nodes, normalize_tensor
 from servable.graphs.saved_state import SavedState, read_saved_state
 from servable.graphs.training_tensors import split_training_tensors
 from servable.graphs.variables import find_leftovers, find_variables, list_entries, match_variables
-from servable.model import GraphBody, Progress, TableKeys, TrainedModel, VariableKey
+from servable.model import GraphBody, TableKeys, TrainedModel, VariableKey
 from servable.report import Finding, Severity
 from servable.sources.choosing.completing import GraphSuggester
 from servable.sources.options import SourceOptions
@@ -26,15 +26,12 @@ from servable.sources.saver_checkpoints.checkpoint_graph import CheckpointGraph,
 from servable.sources.saver_checkpoints.variable_places import place_variables
 
 
-def open_saver_checkpoint(
-    source: Source, options: SourceOptions, *, progress: Progress | None = None
-) -> TrainedModel:
+def open_saver_checkpoint(source: Source, options: SourceOptions) -> TrainedModel:
     """Reads the graph of a checkpoint and finds its variables.
 
     Args:
         source: Of kind TF1_SAVER.
         options: What the user says about it. A graph of the user's goes before the one beside the checkpoint.
-        progress: Told of the bytes that the digest has read.
 
     Raises:
         BrokenSourceError: There is no graph, or it is garbage; shards are missing or short; variables that
@@ -73,7 +70,7 @@ def open_saver_checkpoint(
         keep_training_ops=options.keep_training_ops,
     )
     version = "" if graph.is_users else graph.meta_graph.meta_info_def.tensorflow_version
-    origin = describe_origin(source, framework="tensorflow", framework_version=version, progress=progress)
+    origin = describe_origin(source, framework="tensorflow", framework_version=version)
     return TrainedModel(
         origin=origin,
         body=body,

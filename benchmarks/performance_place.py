@@ -66,7 +66,8 @@ class Place:
     def measure_work(self, side: str, source: Path | None, *, small: Path) -> dict[str, float]:
         """Runs one side of `performance_work` and gives its figures, with the peak of its processes."""
         scratch = self.make_dir("scratch")
-        words = ["-m", "benchmarks.performance_work", side, "--small", small, "--scratch", scratch]
+        words: list[str | Path] = ["-m", "benchmarks.performance_work", side]
+        words += ["--small", small, "--scratch", scratch]
         run = self.run_python(*words, *(() if source is None else ("--source", source)))
         told: dict[str, float] = json.loads(run.output.splitlines()[-1])
         return told | {"peak_bytes": float(run.peak_bytes)}

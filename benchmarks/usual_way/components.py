@@ -7,7 +7,7 @@ from tfx import v1 as tfx
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 
-@tfx.dsl.components.component
+@tfx.dsl.components.component  # type: ignore[untyped-decorator]
 def Converter(  # noqa: N802 - a component, named as TFX names its own
     prefix: tfx.dsl.components.Parameter[str],
     input_tensor: tfx.dsl.components.Parameter[str],
@@ -28,7 +28,7 @@ def Converter(  # noqa: N802 - a component, named as TFX names its own
         )
 
 
-@tfx.dsl.components.component
+@tfx.dsl.components.component  # type: ignore[untyped-decorator]
 def Checker(  # noqa: N802 - likewise
     model: tfx.dsl.components.InputArtifact[Model],
     row_shape: tfx.dsl.components.Parameter[str],

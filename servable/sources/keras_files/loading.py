@@ -7,6 +7,7 @@ out, or one error that says what neither Keras could do.
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -73,7 +74,7 @@ def load_keras_file(config: KerasConfig, options: SourceOptions) -> LoadedModel:
     def load(keras: ModuleType, objects: Mapping[str, Any], loader: Loader) -> Any:
         if loader is Loader.KERAS and config.kind == HDF5_KIND:
             objects = {**find_operations(config.model, keras), **objects}
-        with _stage(config, loader) as path:
+        with _stage(config, loader) as path, _read_weights_from_disk(loader):
             return keras.models.load_model(path, custom_objects=objects, compile=False, safe_mode=True)
 
     return try_loaders(config, lambda loader: build_with(config, loader, options, load))
@@ -179,6 +180,25 @@ def _stage(config: KerasConfig, loader: Loader) -> Iterator[Path]:
         else:
             staged_path.symlink_to(config.path.resolve())
         yield staged_path
+
+
+@contextmanager
+def _read_weights_from_disk(loader: Loader) -> Iterator[None]:
+    """Has Keras 3 unpack an archive's weights beside the staged file, and not into memory a second time.
+
+    It asks a function of its own whether there is memory for that; a release without it reads as it likes.
+    """
+    name = "is_memory_sufficient"
+    library = sys.modules.get("keras.src.saving.saving_lib") if loader is Loader.KERAS else None
+    asked = getattr(library, name, None)
+    if asked is None:
+        yield
+        return
+    setattr(library, name, lambda model: False)
+    try:
+        yield
+    finally:
+        setattr(library, name, asked)
 
 
 def _note_warnings(seen: list[warnings.WarningMessage], config: KerasConfig) -> list[Finding]:

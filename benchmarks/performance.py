@@ -21,6 +21,7 @@ from types import MappingProxyType
 from benchmarks.measuring import BenchmarkError, positive_int
 from benchmarks.performance_commands import measure_prompts, measure_serving_load, measure_small_convert
 from benchmarks.performance_conversions import measure_checkpoints, measure_keras
+from benchmarks.performance_many import measure_many
 from benchmarks.performance_pipelines import measure_airflow, measure_pipelines
 from benchmarks.performance_place import Place
 from benchmarks.performance_rows import MISSED, Row, describe_machine, draw_markdown, to_json
@@ -34,6 +35,7 @@ ROWS: Mapping[str, Callable[[Place], list[Row]]] = MappingProxyType(
         "pipeline": measure_pipelines,
         "checkpoint": measure_checkpoints,
         "keras": measure_keras,
+        "many": measure_many,
     }
 )
 _UNITS_MB = {"MB": 1.0, "GB": 1000.0}

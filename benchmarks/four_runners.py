@@ -117,12 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=_REPOSITORY / "out" / "four_runners")
     parser.add_argument("--runner", action="append", choices=tuple(WAYS), help="this one; may be repeated")
     options = parser.parse_args(arguments)
-    out_dir = options.out.absolute()
-    if out_dir.exists() and any(out_dir.iterdir()):
-        parser.error(f"{out_dir} holds something already")
+    out_dir, names = options.out.absolute(), options.runner or tuple(WAYS)
+    there = [name for name in names if (out_dir / name).exists()]
+    if there:
+        parser.error(f"{out_dir} holds runs of {', '.join(there)} already")
     trainings = prepare_trainings(out_dir / "trainings")
     stories = {}
-    for name in options.runner or WAYS:
+    for name in names:
         print(f"{name}:", file=sys.stderr)
         stories[name] = run_steps(WAYS[name], out_dir / name, trainings, tell=_say_step)
     print(draw_stories(stories))

@@ -46,7 +46,8 @@ def prepare_trainings(out_dir: Path) -> Path:
     """Trains both models, and makes every state.
 
     Args:
-        out_dir: Takes one folder a state, each with one folder a model and the held-out scans.
+        out_dir: Takes one folder a state, each with one folder a model and the held-out scans. Those that are
+            there already are kept.
 
     Returns:
         The same.
@@ -57,9 +58,12 @@ def prepare_trainings(out_dir: Path) -> Path:
     train_missing(base)
     before = base.held_out_path.parent
     for state in dict.fromkeys(step.state for step in STEPS):
-        shutil.copytree(before, out_dir / state)
-        if state != STEPS[0].state:
-            _advance(out_dir / state / TF1_MODEL, state)
+        if not (out_dir / state).exists():
+            shutil.rmtree(out_dir / "next", ignore_errors=True)
+            shutil.copytree(before, out_dir / "next")
+            if state != STEPS[0].state:
+                _advance(out_dir / "next" / TF1_MODEL, state)
+            (out_dir / "next").rename(out_dir / state)
         before = out_dir / state
     return out_dir
 

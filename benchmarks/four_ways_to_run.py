@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Protocol
 
 from examples.digits.places import TF1_MODEL
-from pipelines.kubeflow_replay import ReplayedBackend, TaskState
+from pipelines.kubeflow_replay import ReplayedBackend
+from pipelines.kubeflow_replay_inputs import TaskState
 from pipelines.kubeflow_replay_pod import run_in_subprocess
 from pipelines.records import read_executions
 from pipelines.settings_file import load_settings

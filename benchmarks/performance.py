@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -68,6 +69,19 @@ def measure_rows(names: Sequence[str], place: Place) -> list[Row]:
     return rows
 
 
+def set_bytecode(folder: Path | None) -> None:
+    """Has measured processes keep bytecode in a folder, as an installed package has it, or none at all.
+
+    Compiling takes most of an import: of TensorFlow 9 s of 12. Some images and shells switch bytecode off.
+    """
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        os.environ.pop(name, None)
+    if folder is None:
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        folder = Path(os.devnull)  # nor is any read that lies beside the modules
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+
+
 def main() -> int:
     """Measures from the command line, prints the table, and ends with 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description="Measure speed and memory, and judge them by their bars.")
@@ -84,6 +98,11 @@ def main() -> int:
     parser.add_argument(
         "--work-dir", type=Path, help="folder on the disk to measure (default: a temporary one)"
     )
+    parser.add_argument(
+        "--without-bytecode",
+        action="store_true",
+        help="let Python compile every module anew, as with PYTHONDONTWRITEBYTECODE; not as installers leave it",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args()
     for folder in filter(None, (options.work_dir, options.json and options.json.absolute().parent)):
@@ -95,11 +114,13 @@ def main() -> int:
         print(f"{time.monotonic() - started_s:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="performance-", dir=options.work_dir) as folder:
+        set_bytecode(None if options.without_bytecode else Path(folder) / "bytecode")
         place = Place(Path(folder), options.repeats, options.sizes, say)
         rows = measure_rows(options.only or list(ROWS), place)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "rows": to_json(rows)}, indent=2) + "\n")
-    print(f"Medians of {options.repeats} rounds in turns. {machine}\n")
+    compiled = "Every module compiled anew" if options.without_bytecode else "Modules from bytecode"
+    print(f"Medians of {options.repeats} rounds in turns. {compiled}. {machine}\n")
     print(draw_markdown(rows))
     return 1 if any(row.verdict == MISSED for row in rows) else 0
 

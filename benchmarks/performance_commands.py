@@ -48,7 +48,7 @@ def measure_prompts(place: Place) -> list[Row]:
         for name, words in commands.items()
     }
     repeats = place.repeats * _PROMPT_ROUNDS
-    measured = run_in_turns(sides, repeats=repeats, say=place.say, what="prompt")
+    measured = run_in_turns(sides, repeats=repeats, say=place.say, what="prompt", warms=True)
     rows = []
     for name, words in commands.items():
         heavy = json.loads(place.run_python("-c", _LISTING, *words).output.splitlines()[-1])
@@ -85,7 +85,7 @@ def measure_small_convert(place: Place) -> list[Row]:
         "import": lambda: place.measure(sys.executable, "-c", "import tensorflow"),
         "work": work,
     }
-    measured = run_in_turns(sides, repeats=place.repeats, say=place.say, what="small convert")
+    measured = run_in_turns(sides, repeats=place.repeats, say=place.say, what="small convert", warms=True)
     whole, alone, done = (measured.middle(side, "s") for side in sides)
     cpu = [measured.middle(side, "cpu_s") for side in sides]
     return [
@@ -104,7 +104,7 @@ def measure_serving_load(place: Place) -> list[Row]:
     """Measures the child that loads a small model in the C++ runtime and asks it once."""
     saved_model = _make_saved_model(place, place.make_checkpoint())
     sides = {"child": lambda: place.measure_work("serving_load", saved_model, small=saved_model)}
-    measured = run_in_turns(sides, repeats=place.repeats, say=place.say, what="serving load")
+    measured = run_in_turns(sides, repeats=place.repeats, say=place.say, what="serving load", warms=True)
     work = "serving-load check of a small model in the child"
     seconds, megabytes = measured.middle("child", "work_s"), measured.middle("child", "child_peak_bytes") / MB
     return [

@@ -75,9 +75,8 @@ def measure_pipelines(place: Place) -> list[Row]:
         words = ("-m", "benchmarks.performance_imports", "replay", list_path)
         return place.measure(sys.executable, *words)
 
-    run_first()  # both then find their files in the page cache
     sides = {"servable": run_first, "cached": run_cached, "imports": run_imports, "usual": run_usual}
-    measured = run_in_turns(sides, repeats=place.repeats, say=place.say, what="pipeline")
+    measured = run_in_turns(sides, repeats=place.repeats, say=place.say, what="pipeline", warms=True)
     seconds = {side: f"{measured.middle(side, 's'):.1f} s" for side in sides}
     return [
         Row(
@@ -118,7 +117,7 @@ def measure_airflow(place: Place) -> list[Row]:
             raise BenchmarkError(str(error)) from error
         return {"s": parsed.dag_s, "airflow_s": parsed.airflow_s}
 
-    measured = run_in_turns({"dag": parse}, repeats=place.repeats, say=place.say, what="Airflow")
+    measured = run_in_turns({"dag": parse}, repeats=place.repeats, say=place.say, what="Airflow", warms=True)
     return [
         Row(
             work,

@@ -79,7 +79,12 @@ class Round:
 
 
 def run_in_turns(
-    sides: Mapping[str, Callable[[], dict[str, float]]], *, repeats: int, say: Say, what: str
+    sides: Mapping[str, Callable[[], dict[str, float]]],
+    *,
+    repeats: int,
+    say: Say,
+    what: str,
+    warms: bool = False,
 ) -> Round:
     """Runs every side once per round, in the same order.
 
@@ -88,12 +93,15 @@ def run_in_turns(
         repeats: Rounds.
         say: Told of the progress.
         what: What is measured, for that.
+        warms: Whether a first round does not count: it leaves Python's bytecode behind for the others.
     """
     values: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
-    for number in range(1, repeats + 1):
+    for number in range(0 if warms else 1, repeats + 1):
         for side, run in sides.items():
             say(f"{what}: {side}, {number} of {repeats}")
-            values[side].append(run())
+            figures = run()
+            if number:
+                values[side].append(figures)
     return Round(values)
 
 

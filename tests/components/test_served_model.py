@@ -1,4 +1,4 @@
-"""Which pushed version a new model is compared with: by contents, so that a push of itself changes nothing."""
+"""Which pushed version a new model is compared with: by contents, so that its own push changes nothing."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ def story(tmp_path_factory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("retraining")
     (folder / "settings.yaml").write_text(SETTINGS)
     settings = load_settings(folder / "settings.yaml")
-    told = SimpleNamespace(settings=settings, training=folder / "training", push_dir=settings.models[0].push_dir, served={})
+    push_dir = settings.models[0].push_dir
+    told = SimpleNamespace(settings=settings, training=folder / "training", push_dir=push_dir, served={})
 
     def run(name: str) -> None:
         outcome = run_local(settings)

@@ -72,7 +72,7 @@ def measure_rows(names: Sequence[str], place: Place) -> list[Row]:
 def set_bytecode(folder: Path | None) -> None:
     """Has measured processes keep bytecode in a folder, as an installed package has it, or none at all.
 
-    Compiling takes most of an import: of TensorFlow 9 s of 12. Some images and shells switch bytecode off.
+    Compiling takes two thirds of an import of TensorFlow. Some images and shells switch bytecode off.
     """
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
         os.environ.pop(name, None)
@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument(
         "--without-bytecode",
         action="store_true",
-        help="let Python compile every module anew, as with PYTHONDONTWRITEBYTECODE; not as installers leave it",
+        help="let Python compile every module anew, as PYTHONDONTWRITEBYTECODE has it",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 import pytest
 
 from benchmarks.measuring import BenchmarkError
-from benchmarks.performance import ROWS, measure_rows, read_sizes
+from benchmarks.performance import ROWS, measure_rows, read_sizes, set_bytecode
 from benchmarks.performance_place import Place, require_room
 from benchmarks.performance_rows import (
     HELD,
@@ -60,6 +61,27 @@ def test_sides_run_in_turns():
     )
     assert order == ["a", "b", "a", "b"]
     assert measured.values["b"] == [{"s": 2.0}, {"s": 4.0}]
+
+
+def test_a_warming_round_does_not_count():
+    runs = []
+
+    def run():
+        runs.append(1)
+        return {"s": float(len(runs))}
+
+    measured = run_in_turns({"a": run}, repeats=2, say=lambda _: None, what="w", warms=True)
+    assert measured.values["a"] == [{"s": 2.0}, {"s": 3.0}]
+
+
+def test_bytecode_is_kept_whatever_the_shell_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "elsewhere")
+    set_bytecode(tmp_path)
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+    assert os.environ["PYTHONPYCACHEPREFIX"] == str(tmp_path)
+    set_bytecode(None)
+    assert os.environ["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
 def test_table_is_markdown_with_a_cell_for_each_column():

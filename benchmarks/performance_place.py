@@ -64,13 +64,13 @@ class Place:
         return {"s": run.elapsed_s, "cpu_s": run.cpu_s, "peak_bytes": float(run.peak_bytes)}
 
     def measure_work(self, side: str, source: Path | None, *, small: Path) -> dict[str, float]:
-        """Runs one side of `performance_work` and gives its figures, with the peak of its processes."""
+        """Runs one side of `performance_work` and gives its figures."""
         scratch = self.make_dir("scratch")
         words: list[str | Path] = ["-m", "benchmarks.performance_work", side]
         words += ["--small", small, "--scratch", scratch]
         run = self.run_python(*words, *(() if source is None else ("--source", source)))
         told: dict[str, float] = json.loads(run.output.splitlines()[-1])
-        return told | {"peak_bytes": float(run.peak_bytes)}
+        return told
 
     def make_checkpoint(self, megabytes: float = SMALL_MEGABYTES) -> Path:
         """Makes a checkpoint with Adam's slots, once; gives its prefix."""

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ OUTPUTS = {"scores": "scores:0"}
 
 # Fields of /proc/PID/stat behind the name in brackets: utime, stime, cutime, cstime (proc(5)).
 _CPU_FIELDS = slice(11, 15)
+_LOOK_S = 0.005
 _WARMING_ROUNDS = 2  # the second lets the worker import what the first one's job had needed
 
 Convert = Callable[[Path, Path], Any]
@@ -93,19 +95,21 @@ def measure_work(side: str, source: Path | None, *, small: Path, scratch: Path) 
         scratch: Folder for results; emptied of them.
 
     Returns:
-        work_s, work_cpu_s and what the side itself tells; nothing without a large source.
+        work_s, work_cpu_s, peak_bytes, by how much that lies over the small model's (over_small_bytes), and
+        what the side itself tells; nothing without a large source.
     """
     convert = make_side(side)
     for _ in range(_WARMING_ROUNDS):
-        with _make_room(scratch) as out_dir:
+        with _make_room(scratch) as out_dir, watch_peak() as small_peak:
             convert(small, out_dir)
     if source is None:
         return {}
-    with _make_room(scratch) as out_dir:
+    with _make_room(scratch) as out_dir, watch_peak() as peak:
         cpu_s, started_s = read_cpu_s(), time.perf_counter()
         told = convert(source, out_dir)
         work = {"work_s": time.perf_counter() - started_s, "work_cpu_s": read_cpu_s() - cpu_s}
-        return work | (told if isinstance(told, dict) else {})
+    work |= {"peak_bytes": float(max(peak)), "over_small_bytes": float(max(peak) - max(small_peak))}
+    return work | (told if isinstance(told, dict) else {})
 
 
 def read_cpu_s() -> float:
@@ -119,6 +123,51 @@ def read_cpu_s() -> float:
 def _read_ticks(number: str) -> int:
     behind_name = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, behind_name[_CPU_FIELDS]))
+
+
+@contextmanager
+def watch_peak() -> Iterator[list[int]]:
+    """Looks all the while how large the process that works is: a fork of a child's, else this one.
+
+    A fork begins smaller than what it is forked from, so the largest of all processes says nothing of it.
+
+    Yields:
+        Bytes; filled when the block ends.
+    """
+    peaks: dict[str, int] = {}
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_S):
+            for child in _list_children("self"):
+                for fork in _list_children(child):
+                    peaks[fork] = max(peaks.get(fork, 0), _read_peak(fork))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    told: list[int] = []
+    try:
+        yield told
+    finally:
+        ended.set()
+        watcher.join()
+        told.append(max(peaks.values(), default=_read_peak("self")))
+
+
+def _list_children(number: str) -> list[str]:
+    try:
+        tasks = Path(f"/proc/{number}/task").glob("*/children")
+        return [child for task in tasks for child in task.read_text().split()]
+    except OSError:  # it has just ended
+        return []
+
+
+def _read_peak(number: str) -> int:
+    try:
+        lines = Path(f"/proc/{number}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -22,7 +24,7 @@ from benchmarks.performance_rows import (
     run_in_turns,
     to_json,
 )
-from benchmarks.performance_work import read_cpu_s
+from benchmarks.performance_work import read_cpu_s, watch_peak
 
 
 @pytest.mark.parametrize(
@@ -150,9 +152,6 @@ def test_large_sources_are_removed_and_made_anew_when_asked_for(tmp_path, monkey
 
 
 def test_processor_time_counts_children_that_have_ended(tmp_path):
-    import subprocess
-    import sys
-
     before = read_cpu_s()
     subprocess.run([sys.executable, "-c", "sum(range(20_000_000))"], check=True)
     assert read_cpu_s() - before >= 0.1
@@ -162,3 +161,13 @@ def test_the_machine_is_described_in_one_line():
     text = describe_machine()
     assert "cores of" in text
     assert "\n" not in text
+
+
+def test_peak_is_that_of_a_childs_fork_where_there_is_one():
+    with watch_peak() as own:
+        pass
+    assert own[0] > 5_000_000  # of this process
+    fork = "import os, time\nif not os.fork():\n    held = b'x' * 300_000_000; time.sleep(1)\nelse:\n    os.wait()"
+    with watch_peak() as watched:
+        subprocess.run([sys.executable, "-c", fork], check=True)
+    assert 300_000_000 < watched[0] < 400_000_000

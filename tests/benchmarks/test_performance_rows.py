@@ -167,7 +167,8 @@ def test_peak_is_that_of_a_childs_fork_where_there_is_one():
     with watch_peak() as own:
         pass
     assert own[0] > 5_000_000  # of this process
-    fork = "import os, time\nif not os.fork():\n    held = b'x' * 300_000_000; time.sleep(1)\nelse:\n    os.wait()"
+    work = "held = b'x' * 300_000_000; time.sleep(1)"
+    fork = f"import os, time\nif os.fork():\n    os.wait()\nelse:\n    {work}"
     with watch_peak() as watched:
         subprocess.run([sys.executable, "-c", fork], check=True)
     assert 300_000_000 < watched[0] < 400_000_000

@@ -62,11 +62,13 @@ def receive_dir(
     _refuse_occupied(destination)
     missing = [folder for folder in destination.parents if not folder.exists()]
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        # Folders on the way are made when there is something to put there.
+        home = next(folder for folder in destination.absolute().parents if folder.is_dir())
         # What an earlier run has left that was killed is removed before.
         prefix = f".{destination.name}."
-        with open_scratch_dir(destination.parent, prefix=prefix, suffix=".tmp", mode=_SHARED) as scratch:
+        with open_scratch_dir(home, prefix=prefix, suffix=".tmp", mode=_SHARED) as scratch:
             yield scratch / "saved_model"
+            destination.parent.mkdir(parents=True, exist_ok=True)
             _move_dir(scratch / "saved_model", destination, last_file)
     except OSError as error:
         raise _explain_os_error(error, destination, what) from error

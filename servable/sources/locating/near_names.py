@@ -27,7 +27,9 @@ def suggest_near(path: Path) -> str:
 
 def _name_nearest(name: str, folder: Path, *, only_folders: bool = False) -> str:
     try:
-        names = {p.name for p in folder.iterdir() if p.is_dir() or not only_folders}
+        # What is hidden is nobody's answer: temporary folders of running conversions, for example.
+        shown = (p for p in folder.iterdir() if not p.name.startswith("."))
+        names = {p.name for p in shown if p.is_dir() or not only_folders}
         if not only_folders:
             names |= {prefix.name for prefix in list_checkpoints(folder)}
     except (OSError, ServableError) as error:

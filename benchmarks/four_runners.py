@@ -68,6 +68,8 @@ def run_steps(
     """
     config_path = write_settings(folder)
     settings = load_settings(config_path)
+    # What a source is, is seen when a pipeline is compiled.
+    take_step(STEPS[0], trainings, folder / "training")
     runner = way(config_path, folder)
     story = Story()
     for step in STEPS:

@@ -31,7 +31,7 @@ from servable.confinement.limits import Limits, SettledLimits, settle_limits
 from servable.confinement.values import decode_value, encode_value
 from servable.convert import Conversion, ConversionOptions
 from servable.errors import CheckError, ServableError, SourceError
-from servable.formats.publishing import receive_dir
+from servable.formats.publishing import publish_dir
 from servable.formats.scratch import open_scratch_dir
 from servable.model import Progress
 from servable.runtime.ends import describe_end, find_starvation, read_log_end
@@ -70,7 +70,7 @@ def convert_confined(
     """
     chosen = options or ConversionOptions()
     settled = settle_limits(limits or Limits(), source)
-    with receive_dir(out_dir) as staged_dir, _make_scratch_dir() as scratch:
+    with publish_dir(out_dir) as staged_dir, _make_scratch_dir() as scratch:
         request = _write_request(source, staged_dir, chosen, scratch, progress is not None)
         request["limits"] = encode_value(settled, [])
         # The child writes beside the destination, and this process moves it there: a child that is killed a

@@ -38,27 +38,6 @@ def publish_dir(
     Raises:
         ExportError: The destination holds something, or writing or moving failed.
     """
-    with receive_dir(destination, what=what, last_file=last_file) as path:
-        yield path
-
-
-@contextmanager
-def receive_dir(
-    destination: Path, *, what: str = "SavedModel", last_file: str = _LAST_FILE
-) -> Iterator[Path]:
-    """The same for a block in which another process writes.
-
-    Args:
-        destination: Must not exist, or be an empty folder.
-        what: What is written, for messages.
-        last_file: Its presence means that the folder is finished.
-
-    Yields:
-        A path that does not exist yet, in a folder that does.
-
-    Raises:
-        ExportError: The destination holds something, or writing or moving failed.
-    """
     _refuse_occupied(destination)
     missing = [folder for folder in destination.parents if not folder.exists()]
     try:

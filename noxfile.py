@@ -78,7 +78,7 @@ def digits(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, in several processes; with words of pytest's own, in one."""
     # Each process imports TensorFlow and TFX for itself, in up to 3 GB.
-    parallel = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+    parallel = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
     _run(session, "-m", "pytest", *(session.posargs or parallel))
 
 

@@ -414,13 +414,19 @@ def save_training_graph(folder, builders, *, as_saved_model=False):
     v1 = tf1()
     graph = v1.Graph()
     with graph.as_default():
-        v1.disable_control_flow_v2()
         x = v1.placeholder(v1.float32, [None, WIDTH], name="x")
         requests = []
-        for build in builders:
-            with v1.variable_scope(build.__name__):
-                y = v1.identity(build(x), name=f"{build.__name__}_y")
-            requests.append(SignatureRequest(build.__name__, {"x": "x:0"}, {"y": y.name}))
+        was_on = v1.control_flow_v2_enabled()
+        v1.disable_control_flow_v2()
+        try:
+            for build in builders:
+                with v1.variable_scope(build.__name__):
+                    y = v1.identity(build(x), name=f"{build.__name__}_y")
+                requests.append(SignatureRequest(build.__name__, {"x": "x:0"}, {"y": y.name}))
+        finally:
+            # What is built after this, in other tests, is built as ever.
+            if was_on:
+                v1.enable_control_flow_v2()
         v1.train.create_global_step()
         saver = v1.train.Saver()
         with v1.Session() as session:

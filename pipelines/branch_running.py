@@ -51,7 +51,8 @@ def run_branches(
     """
     settings.pipeline.root.mkdir(parents=True, exist_ok=True)
     run_id = datetime.now().isoformat()
-    _prepare_store(settings, run_id)
+    # Before TFX is imported: a server that is down, or a wrong password, is told at once.
+    open_store(settings.pipeline.metadata, read_only=False)
     outcomes = []
     for outcome in _run_models(settings, run_compiled, run_id):
         if report_model is not None:
@@ -60,13 +61,11 @@ def run_branches(
     return RunOutcome(run_id, tuple(outcomes))
 
 
-def _prepare_store(settings: Settings, run_id: str) -> None:
-    """Makes the store where it is missing, before TFX is imported, and notes the settings of the run."""
-    location = settings.pipeline.metadata
-    if settings.config_path is None:
-        open_store(location, read_only=False)
-    else:
-        note_config(location, settings.pipeline.name, run_id=run_id, config_path=settings.config_path)
+def _note_config(settings: Settings, run_id: str) -> None:
+    """Notes the settings of a run, once TFX has made it a child of its pipeline."""
+    if settings.config_path is not None:
+        where, name = settings.pipeline.metadata, settings.pipeline.name
+        note_config(where, name, run_id=run_id, config_path=settings.config_path)
 
 
 def _run_models(settings: Settings, run_compiled: RunCompiled, run_id: str) -> Iterator[ModelOutcome]:
@@ -96,12 +95,13 @@ def _run_model(
     error: Exception | None = None
     try:
         _run_branch(branch, run_compiled, run_id)
+        _note_config(settings, run_id)
         pushes = [item for item in _read(branch) if item.node_id == push_node]
         if must_push_again(next((item for item in pushes if item.run_id == run_id), None), pushes):
             # Within one run ML Metadata has one execution per node, so this is a run of its own.
             run_id = f"{run_id}-push-again"
-            _prepare_store(settings, run_id)
             _run_branch(branch, run_compiled, run_id, uncached_node=push_node)
+            _note_config(settings, run_id)
     except Exception as raised:
         # TFX re-raises whatever an executor raised, and a failed branch must not take the others with it.
         error = raised

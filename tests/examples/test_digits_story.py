@@ -20,8 +20,8 @@ from servable.formats.digest import digest_tree
 # Importing TFX warns in dozens of places that are not ours.
 pytestmark = [pytest.mark.tfx, pytest.mark.filterwarnings("ignore")]
 
-TF1_NODES = ("convert_digits_tf1", "validate_digits_tf1", "push_digits_tf1")
-KERAS_NODES = ("convert_digits_keras", "validate_digits_keras", "push_digits_keras")
+TF1_NODES = ("convert_digits_tf1", "validate_digits_tf1", "pack_digits_tf1", "push_digits_tf1")
+KERAS_NODES = ("convert_digits_keras", "validate_digits_keras", "pack_digits_keras", "push_digits_keras")
 
 
 def _list_versions(places):

@@ -13,7 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from servable.baseline import Baseline, load_baseline
 from servable.errors import SettingsError
+
+# The one file of a baseline artifact.
+BASELINE_FILE = "baseline.npz"
 
 
 def find_local_dir(uri: str) -> Path:
@@ -59,6 +63,16 @@ def get_artifact(artifacts: Mapping[str, Sequence[Any]], key: str) -> Any:
             advice="resolve to one, such as with a Resolver for the latest",
         )
     return found[0] if found else None
+
+
+def read_baseline(artifact: Any | None) -> Baseline | None:
+    """Reads a converter's baseline.
+
+    Returns:
+        None where there is no artifact, or where it has no samples: then there is nothing to compare with.
+    """
+    answers = None if artifact is None else load_baseline(find_local_dir(artifact.uri) / BASELINE_FILE)
+    return answers if answers is not None and answers.samples else None
 
 
 def set_properties(artifact: Any, properties: Mapping[str, str | int]) -> None:

@@ -19,7 +19,7 @@ from tfx.types import Channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
-from components.artifacts import find_local_dir, fresh_output_dirs, set_properties
+from components.artifacts import BASELINE_FILE, find_local_dir, fresh_output_dirs, set_properties
 from components.content_driver import ContentDriver
 from components.options import make_absolute, read_options, write_options, write_signatures
 from components.source_content import (
@@ -40,9 +40,6 @@ from servable.errors import SettingsError, SourceError
 from servable.formats.remote import is_remote
 from servable.sources.resolving import resolve_source
 from servable.targets.catalog import find_target
-
-# The one file of a baseline artifact.
-BASELINE_FILE = "baseline.npz"
 
 
 class ConversionSpec(ComponentSpec):

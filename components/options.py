@@ -152,6 +152,12 @@ def read_flag(value: Any) -> bool:
     return value not in (None, "None", "") and bool(int(value))
 
 
+def read_text(exec_properties: Mapping[str, Any], key: str) -> str:
+    """Reads a text that may be left out; on Airflow it is then the text "None"."""
+    value = exec_properties.get(key)
+    return "" if value in (None, "None") else str(value)
+
+
 def read_object(text: str | None, name: str) -> dict[str, Any]:
     """Reads a JSON object; nothing, or Airflow's 'None', is an empty one.
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.artifacts import find_local_dir, get_artifact
+from components.options import read_text
 from servable.errors import SettingsError, SourceError, UnknownSourceError
 from servable.formats.remote import is_remote, read_local_path
 from servable.sources.resolving import resolve_source
@@ -49,13 +50,13 @@ def locate_source(
             is not on a local file system.
         SourceError: No place in the artifact holds a known model.
     """
-    source = _read_text(exec_properties, SOURCE)
+    source = read_text(exec_properties, SOURCE)
     if source:
         return read_local_path(source)
     if not input_dict.get(SOURCE_MODEL):
         return None
     base_dir = find_local_dir(get_artifact(input_dict, SOURCE_MODEL).uri)
-    subpath = check_subpath(_read_text(exec_properties, SOURCE_SUBPATH))
+    subpath = check_subpath(read_text(exec_properties, SOURCE_SUBPATH))
     return _choose_place([base_dir / _SERVING_DIR / subpath, base_dir / subpath], step=step)
 
 
@@ -76,7 +77,7 @@ def open_located(
         SettingsError: As `locate_source`, or the driver for the address is not installed.
         SourceError: No known model is there, or it cannot be fetched.
     """
-    source = _read_text(exec_properties, SOURCE)
+    source = read_text(exec_properties, SOURCE)
     if is_remote(source):
         with stage_source(source, step=step) as staged:
             yield staged
@@ -115,8 +116,3 @@ def _choose_place(places: Sequence[Path], *, step: int | None) -> Path:
     # A broken model says more than an empty directory.
     known = [fault for fault in faults if not isinstance(fault, UnknownSourceError)]
     raise (known or faults)[0]
-
-
-def _read_text(exec_properties: Mapping[str, Any], key: str) -> str:
-    value = exec_properties.get(key)
-    return "" if value in (None, "None") else str(value)

@@ -18,6 +18,7 @@ from components.artifacts import (
     find_serving_dir,
     fresh_output_dirs,
     get_artifact,
+    read_baseline,
     read_properties,
     set_properties,
 )
@@ -28,13 +29,12 @@ from components.blessing import (
     describe_runtimes,
     find_input_name,
 )
-from components.conversion import BASELINE_FILE
 from components.infra_blessing import write_infra_blessing
 from components.options import read_flag, read_object, read_signatures
 from components.rejection import ModelRejectedError, keep_report
 from components.saved_model_validator.examples_reading import choose_runner, open_examples
 from components.served_model import resolve_served
-from servable.baseline import Baseline, load_baseline
+from servable.baseline import Baseline
 from servable.checks.compatibility import add_compatibility
 from servable.checks.example_plan import ExamplesSource
 from servable.checks.policy import CheckPolicy
@@ -99,7 +99,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             wanted = read_signatures(exec_properties.get("signatures"))
             # The very path that TFX's Pusher takes: what is checked is what is pushed.
             serving_dir = find_serving_dir(model)
-            baseline = _load_baseline(get_artifact(input_dict, "baseline"))
+            baseline = read_baseline(get_artifact(input_dict, "baseline"))
             examples = open_examples(
                 input_dict.get("examples") or (),
                 exec_properties.get("examples_files"),
@@ -135,12 +135,6 @@ def _find_previous(input_dict: dict[str, list[Any]], exec_properties: dict[str, 
         return find_serving_dir(previous)
     served = resolve_served(exec_properties, input_dict)
     return None if served is None else served.version_dir
-
-
-def _load_baseline(artifact: Any | None) -> Baseline | None:
-    answers = None if artifact is None else load_baseline(find_local_dir(artifact.uri) / BASELINE_FILE)
-    # Without samples there is nothing to compare with, which the checks then say.
-    return answers if answers is not None and answers.samples else None
 
 
 def _check_model(

@@ -17,13 +17,12 @@ from components.artifacts import (
     find_serving_dir,
     fresh_output_dirs,
     get_artifact,
+    read_baseline,
     set_properties,
 )
 from components.blessing import find_input_name
-from components.conversion import BASELINE_FILE
-from components.options import read_object
+from components.options import read_object, read_text
 from components.saved_model_validator.executor import REPORT_FILE
-from servable.baseline import Baseline, load_baseline
 from servable.checks.policy import CheckPolicy
 from servable.checks.suite import check_servable
 from servable.deploy.manifest import MANIFEST_FILE
@@ -73,7 +72,7 @@ class Executor(base_executor.BaseExecutor):
                 set_properties(artifact, {"packed": 0, "reason": str(error)})
                 return
             properties = _describe_pack(pack)
-            folder = _read_text(exec_properties, "destination")
+            folder = read_text(exec_properties, "destination")
             if folder:
                 properties["destination"] = str(_copy_pack(pack, Path(folder)))
             set_properties(artifact, properties)
@@ -93,8 +92,8 @@ def _pack(input_dict: dict[str, list[Any]], exec_properties: dict[str, Any], pac
         )
     serving_dir = find_serving_dir(model)
     policy = CheckPolicy.from_dict(read_object(exec_properties.get("policy"), "policy"))
-    baseline = _load_baseline(get_artifact(input_dict, "baseline"))
-    key = _read_text(exec_properties, "signing_key")
+    baseline = read_baseline(get_artifact(input_dict, "baseline"))
+    key = read_text(exec_properties, "signing_key")
     return pack_servable(
         serving_dir,
         pack_dir,
@@ -118,21 +117,10 @@ def _load_report(artifact: Any | None) -> Report | None:
     return Report.from_json((find_local_dir(artifact.uri) / REPORT_FILE).read_text(encoding="utf-8"))
 
 
-def _load_baseline(artifact: Any | None) -> Baseline | None:
-    answers = None if artifact is None else load_baseline(find_local_dir(artifact.uri) / BASELINE_FILE)
-    return answers if answers is not None and answers.samples else None
-
-
 def _read_version(exec_properties: dict[str, Any]) -> int:
-    text = _read_text(exec_properties, "model_version")
+    text = read_text(exec_properties, "model_version")
     # A whole number is one with a point on Kubeflow.
     return int(float(text)) if text else int(time.time())
-
-
-def _read_text(exec_properties: dict[str, Any], name: str) -> str:
-    """Reads a property that may be left out; on Airflow it is then the text "None"."""
-    value = exec_properties.get(name)
-    return "" if value in (None, "None") else str(value)
 
 
 def _describe_pack(pack: Pack) -> dict[str, str | int]:

@@ -40,7 +40,7 @@ def artifacts(zoo, tmp_path):
     """What the nodes before it would hand in: a checked model, its blessing, report and baseline."""
     from tfx.types import standard_artifacts
 
-    from components.conversion import BASELINE_FILE
+    from components.artifacts import BASELINE_FILE
     from components.saved_model_validator.executor import REPORT_FILE
     from servable.baseline import Baseline, Sample, save_baseline
     from servable.checks.policy import CheckPolicy

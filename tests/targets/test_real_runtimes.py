@@ -63,7 +63,7 @@ class Exporter:
     """Opens a source once and writes it for several targets."""
 
     def __init__(self, case, words):
-        self._options = read_conversion_options(_build_parser().parse_args(words))
+        self._options = read_conversion_options(_build_parser(words).parse_args(words))
         source = case.folder / case.facts["weights"] if "weights" in case.facts else case.source
         self._model = open_source(source, self._options.source)
         self._completed = complete_requests(self._model, self._options.signatures, self._options.frozen)

@@ -34,7 +34,7 @@ class ServedModel:
 
     Attributes:
         version_dir: Its directory; None where there is no such version.
-        digest: sha256 over its files, see `digest_model`; "" where there is none.
+        digest: BLAKE3 over its files, see `digest_model`; "" where there is none.
     """
 
     version_dir: Path | None
@@ -83,7 +83,7 @@ def digest_model(saved_model_dir: Path) -> str:
     """Digests a SavedModel without what a platform adds beside it.
 
     Returns:
-        sha256, 64 hex digits; of a model without additions the same as `digest_tree`.
+        BLAKE3, 64 hex digits; of a model without additions the same as `digest_tree`.
 
     Raises:
         ServableError: A file cannot be read, or leads out of the directory.

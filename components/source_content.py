@@ -41,7 +41,7 @@ class PinnedSource:
 
     Attributes:
         path: Checkpoint prefix, file or directory; never "the newest".
-        source_digest: sha256 over names and contents of the model's files, 64 hex digits.
+        source_digest: BLAKE3 over names and contents of the model's files, 64 hex digits.
         options_digest: Likewise of the files that the options name; "none" when they name none.
         address: Where it lies on another machine; `path` is then a copy, and good while that is kept.
     """

@@ -34,16 +34,16 @@ class Lineage:
         source_path: Exact prefix or file that was read.
         source_format: Its kind, such as "tf1-saver".
         source_step: Training step, where the source has one.
-        source_digest: sha256 over names and contents of the source's files.
+        source_digest: BLAKE3 over names and contents of the source's files.
         toolchain: Versions that converted it.
         model_uri: The Model artifact.
-        saved_model_digest: sha256 of the SavedModel's tree when it was written.
+        saved_model_digest: BLAKE3 of the SavedModel's tree when it was written.
         target: The runtime that it is for and its TensorFlow; "" where an older release did not say.
         blessed: Whether it was found fit to serve.
         blessing_message: Why, in one sentence.
         report_uri: Directory with `report.html` and `report.json`; "" where none was made.
         pushed_path: Version directory that a server loads; None when nothing was pushed.
-        pushed_digest: sha256 of what lies there now, "" when nothing does, or nobody has looked.
+        pushed_digest: BLAKE3 of what lies there now, "" when nothing does, or nobody has looked.
         finished_at: When it was pushed or refused; when it was converted, where neither happened.
         verdict: What the checks said.
         pushed_version: Its number; "" when nothing was pushed.
@@ -126,7 +126,7 @@ def digest_pushed(folder: Path, expected: str) -> str:
 
     Args:
         folder: The version directory.
-        expected: sha256 of the SavedModel as it was converted.
+        expected: BLAKE3 of the SavedModel as it was converted.
     """
     from components.served_model import digest_model
 

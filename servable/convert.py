@@ -73,7 +73,7 @@ class Conversion:
         requests: What was asked, completed from the source.
         signatures: What it offers, by name.
         baseline: Inputs and the source's own outputs; without samples where the source could not be run.
-        digest: sha256 over the SavedModel's files.
+        digest: BLAKE3 over the SavedModel's files.
         notes: What was seen on the way.
         allowed_ops: Ops that the user let in.
         address: Where it was published on another machine; "" when it stays here.

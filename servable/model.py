@@ -53,7 +53,7 @@ class Origin:
         framework_version: As the file says, or "" where it does not.
         files: Every file that belongs to it, sorted.
         step: Training step, where the file's name carries one.
-        digest: sha256 over names and contents of `files`, as 64 hex digits; "" while it is being read.
+        digest: BLAKE3 over names and contents of `files`, as 64 hex digits; "" while it is being read.
         address: Where it was fetched from, such as "gs://bucket/model.ckpt-200"; "" for what lay here.
     """
 

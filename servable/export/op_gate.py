@@ -63,7 +63,7 @@ def admit_ops(
             "source",
             Severity.WARNING,
             f"{name} was let in, as --allow-op says: {_describe([op for op in unsafe if op.op == name])}"
-            + (f" (source sha256 {digest})" if digest else ""),
+            + (f" (source blake3 {digest})" if digest else ""),
             advice="serve it only where you trust the source",
         )
         for name in sorted({op.op for op in unsafe})

@@ -1,4 +1,4 @@
-"""A digest that is read beside other work, since sha256 alone takes longer than all else of a conversion.
+"""A digest that is read beside other work, since it takes all of a source, also what is not kept.
 
 What passes through: files come in at once, their digest goes out when somebody asks for it. Reading and
 hashing large pieces let other threads of Python run.
@@ -41,7 +41,7 @@ class PendingDigest:
             progress: Told of the bytes that have been read, from the calling thread.
 
         Returns:
-            sha256, 64 hex digits.
+            BLAKE3, 64 hex digits.
 
         Raises:
             UnsafeSourceError: As `digest_files`.

@@ -21,7 +21,7 @@ from servable.formats.checkpoints.bundle import (
     iter_values,
     open_bundle,
 )
-from servable.formats.digest import digest_files
+from servable.formats.file_hashes import hash_file
 from servable.formats.files import require_inside
 from servable.model import Progress
 from servable.report import Skipped
@@ -151,6 +151,6 @@ def _digest_assets(saved_model_dir: Path) -> Iterator[tuple[str, str]]:
         for path in sorted((saved_model_dir / name).rglob("*")):
             if not path.is_dir():
                 require_inside(path, saved_model_dir)
-                digest = digest_files([path], root=saved_model_dir)
+                digest = hash_file(path)
                 size = f"{path.stat().st_size} bytes, sha256 {digest[:16]}"
                 yield path.relative_to(saved_model_dir).as_posix(), size

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from servable.errors import BrokenSourceError, UnsafeSourceError
 from servable.formats.digest import digest_files, digest_tree
@@ -18,11 +18,16 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_is_sha256_over_framed_names_and_contents(folder: Path) -> None:
-    framed = hashlib.sha256()
+def test_is_blake3_over_framed_names_and_contents(folder: Path) -> None:
+    framed = blake3()
     for name, content in ((b"saved_model.pb", b"graph"), (b"variables/variables.index", b"index")):
         framed.update(len(name).to_bytes(8, "big") + name + len(content).to_bytes(8, "big") + content)
     assert digest_tree(folder) == framed.hexdigest()
+
+
+def test_no_file_has_the_digest_of_no_bytes(tmp_path: Path) -> None:
+    # The first of the test vectors that BLAKE3's authors publish, for an input of length 0.
+    assert digest_tree(tmp_path) == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
 
 def test_neither_order_nor_place_nor_repetition_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 
 import pytest
@@ -18,12 +17,6 @@ def test_digest_is_that_of_digest_files(tmp_path):
     (tmp_path / "b").write_bytes(b"second" * 100_000)
     files = [tmp_path / "a", tmp_path / "b"]
     assert PendingDigest(files, root=tmp_path).read() == digest_files(files, root=tmp_path)
-
-
-def test_digest_is_the_framed_sha256(tmp_path):
-    (tmp_path / "a").write_bytes(b"first")
-    framed = (1).to_bytes(8, "big") + b"a" + (5).to_bytes(8, "big") + b"first"
-    assert PendingDigest([tmp_path / "a"], root=tmp_path).read() == hashlib.sha256(framed).hexdigest()
 
 
 def test_missing_file_is_told_when_the_digest_is_asked_for(tmp_path):

@@ -2,8 +2,8 @@
 
 What passes through: names and contents come in, one BLAKE3 hash goes out. Equal digests mean equal files:
 names, sizes and contents are framed, so that nothing can move from one to the other unnoticed. What is handed
-on has a sha256 (`servable.formats.file_hashes`), which others can check with the tools that they have; here all
-bytes of a source are read to tell whether it is another one, and BLAKE3 is as safe and several times faster.
+on has a sha256 (`servable.formats.file_hashes`), which others check with what they have; here all bytes of a
+source are read to tell whether it is another one, and BLAKE3 is as safe and several times faster.
 """
 
 from __future__ import annotations

@@ -83,8 +83,10 @@ def create_branch(model: ModelSettings) -> tuple[Any, ...]:
         SettingsError: An option does not go with the kind of its source.
     """
     from tfx.components.pusher.component import Pusher
+    from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
     from tfx.proto import pusher_pb2
 
+    from components.atomic_pushing import AtomicPushExecutor
     from components.saved_model_validator import SavedModelValidator
 
     branch = Branch.from_model(model)
@@ -108,6 +110,8 @@ def create_branch(model: ModelSettings) -> tuple[Any, ...]:
         infra_blessing=validator.outputs["infra_blessing"] if model.make_warmup else None,
         push_destination=pusher_pb2.PushDestination(filesystem=destination),
     ).with_id(branch.push)
+    # Given as an argument it works alike, with a warning that advises a class of one's own.
+    pusher.executor_spec = ExecutorClassSpec(AtomicPushExecutor)
     if model.pack is None:
         return converter, validator, pusher
     return converter, validator, _create_packager(model, converter, validator).with_id(branch.pack), pusher

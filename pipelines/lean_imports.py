@@ -68,6 +68,8 @@ def _stand_in_for_evaluator() -> None:
 def _prefer_local_files() -> None:
     """Has TFX read local files with Python, and not with TensorFlow, which keeps the other schemes."""
     from tfx.dsl.io import fileio, filesystem_registry  # noqa: F401 - the first fills the second
-    from tfx.dsl.io.plugins.local import LocalFilesystem
 
-    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFilesystem, priority=0)
+    from pipelines.local_files import LocalFiles
+
+    # TensorFlow's has 0, and the lowest number wins.
+    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFiles, priority=-1)

@@ -79,6 +79,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case_name", names)
 
 
+# All raised inside TFX 1.21, Beam 2.77 and Keras 3 on import or while they run, none by this project.
+WARNINGS_OF_TFX = (
+    "ignore:label\\(\\) is deprecated:DeprecationWarning",
+    "ignore:DEFAULT_FILE_NAME will be deprecated soon",
+    "ignore:invalid escape sequence:DeprecationWarning",
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("tfx") is not None:
+            item.add_marker(pytest.mark.filterwarnings(*WARNINGS_OF_TFX))
+
+
 # What the heads of `DNNClassifier` are called in a training graph; 1.15 expands other tensors before.
 ESTIMATOR_ENDS = {
     "probabilities": "dnn/head/predictions/probabilities:0",

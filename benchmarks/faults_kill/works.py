@@ -2,7 +2,7 @@
 
 What passes through: a folder of its own for each trial comes in; a list of faults goes out, empty when all is
 well. `convert` and `check` are the command line's, `run` is the whole pipeline on TFX's local runner, `push`
-is TFX's own Pusher with a model that takes a while to copy.
+is TFX's Pusher, as the pipelines have it, with a model that takes a while to copy.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def make_run(reference: str) -> Work:
 
 
 def make_push() -> Work:
-    """Makes the work of TFX's Pusher alone."""
+    """Makes the work of the Pusher alone."""
 
     def prepare(folder: Path) -> None:
         for name, size in _PUSHED_BYTES.items():
@@ -161,8 +161,9 @@ def make_push() -> Work:
             path.write_bytes(bytes(1 << 20) * (size >> 20))
 
     def push(folder: Path) -> int:
-        from tfx.components.pusher.executor import Executor
         from tfx.types import standard_artifacts
+
+        from components.atomic_pushing import AtomicPushExecutor
 
         model, pushed = standard_artifacts.Model(), standard_artifacts.PushedModel()
         blessing = standard_artifacts.ModelBlessing()
@@ -170,7 +171,7 @@ def make_push() -> Work:
         blessing.set_int_custom_property("blessed", 1)
         destination = json.dumps({"filesystem": {"base_directory": str(folder / "pushed")}})
         inputs = {"model": [model], "model_blessing": [blessing]}
-        Executor().Do(inputs, {"pushed_model": [pushed]}, {"push_destination": destination})
+        AtomicPushExecutor().Do(inputs, {"pushed_model": [pushed]}, {"push_destination": destination})
         return 0
 
     def is_complete(version_dir: Path) -> bool:

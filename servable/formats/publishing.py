@@ -48,7 +48,7 @@ def publish_dir(
         with open_scratch_dir(home, prefix=prefix, suffix=".tmp", mode=_SHARED) as scratch:
             yield scratch / "saved_model"
             destination.parent.mkdir(parents=True, exist_ok=True)
-            _move_dir(scratch / "saved_model", destination, last_file)
+            move_dir(scratch / "saved_model", destination, last_file)
     except OSError as error:
         raise _explain_os_error(error, destination, what) from error
     finally:
@@ -57,7 +57,17 @@ def publish_dir(
                 folder.rmdir()
 
 
-def _move_dir(finished: Path, destination: Path, last_file: str) -> None:
+def move_dir(finished: Path, destination: Path, last_file: str) -> None:
+    """Moves a folder, whose files are on disk, to its place in one step.
+
+    Args:
+        finished: The folder.
+        destination: Must not exist, or be an empty folder.
+        last_file: Where folders cannot be renamed, it is copied last.
+
+    Raises:
+        OSError: The destination holds something, or cannot be written.
+    """
     for folder in (*(path for path in finished.rglob("*") if path.is_dir()), finished):
         sync_path(folder)
     try:

@@ -49,13 +49,10 @@ class ScratchDir:
         for _ in range(_MAX_TRIES):
             path = folder / f"{prefix}{secrets.token_hex(_TOKEN_BYTES)}{suffix}"
             path.mkdir(mode)
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            with suppress(OSError):  # a file system without locks: then nothing there is ever collected
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between the two steps, another process may have taken it for abandoned.
-            if _is_at(descriptor, path):
+            # Until it is locked, another process may take it for abandoned.
+            descriptor = _open_locked(path)
+            if descriptor >= 0:
                 break
-            os.close(descriptor)
         else:
             raise OSError(f"no temporary folder can be made in {folder}")
         self.name = str(path)
@@ -130,6 +127,25 @@ def _fits(name: str, prefix: str, suffix: str) -> bool:
     token = name[len(prefix) : len(name) - len(suffix)]
     is_token = len(token) == 2 * _TOKEN_BYTES and set(token) <= set("0123456789abcdef")
     return is_token and name.startswith(prefix) and name.endswith(suffix)
+
+
+def _open_locked(path: Path) -> int:
+    """Gives -1 where another process has removed the folder, or is about to."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+    is_taken = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        is_taken = True
+    except OSError:  # a file system without locks: then nothing there is ever collected
+        pass
+    if is_taken or not _is_at(descriptor, path):
+        os.close(descriptor)
+        return -1
+    return descriptor
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

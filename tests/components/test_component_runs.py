@@ -13,16 +13,7 @@ from servable.baseline import load_baseline
 from servable.errors import BrokenSourceError, SettingsError, SignatureError, SourceError
 from servable.formats.digest import digest_tree
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21 and Keras 3 on import or while they run, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 CHECKPOINT, KERAS = "tf1.15-lr-a", "keras3.15-multi_io-a"
 

@@ -11,16 +11,7 @@ import pytest
 from servable.deploy.verifying import verify_pack
 from servable.errors import DeployError, SettingsError
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21 and Keras 3 on import or while they run, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 CASE = Path(__file__).parents[1] / "data" / "zoo" / "tf1.15-sm_simple-a"
 

@@ -157,12 +157,6 @@ def test_neither_tensorflow_nor_tfx_is_imported(tmp_path, copy_case):
 
 
 @pytest.mark.tfx
-@pytest.mark.filterwarnings(
-    "ignore:label\\(\\) is deprecated:DeprecationWarning",
-    "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-    "ignore:invalid escape sequence:DeprecationWarning",
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-)
 def test_it_finds_what_the_drivers_of_other_runners_find(tmp_path, copy_case):
     from components.content_driver import ContentDriver
     from components.examples_driver import ExamplesDriver

@@ -16,16 +16,7 @@ from servable.errors import CheckError, SettingsError
 from servable.formats.protos import Example
 from servable.formats.tfrecords import mask_checksum
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21, Beam 2.77 and Keras 3, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 CASE = "tf1.15-sm_predict_images-a"  # images: float32 [?, 784] to scores: float32 [?, 10]
 ZOO = Path(__file__).resolve().parents[1] / "data" / "zoo"

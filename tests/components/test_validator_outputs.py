@@ -12,16 +12,7 @@ from components.infra_blessing import INFRA_BLESSED_FILE, INFRA_NOT_BLESSED_FILE
 from components.rejection import ModelRejectedError
 from servable.errors import SettingsError
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21 and Keras 3 on import or while they run, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 CHECKPOINT = "tf1.15-lr-a"
 

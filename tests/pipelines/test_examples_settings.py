@@ -46,13 +46,6 @@ def test_faults_of_the_section_are_told_with_the_file(tmp_path):
 
 
 @pytest.mark.tfx
-@pytest.mark.filterwarnings(
-    # All raised inside TFX 1.21 and Keras 3 on import, none by this project.
-    "ignore:label\\(\\) is deprecated:DeprecationWarning",
-    "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-    "ignore:invalid escape sequence:DeprecationWarning",
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-)
 def test_nodes_are_handed_both(tmp_path):
     from pipelines.conversion import create_pipeline
 

@@ -19,16 +19,7 @@ from pipelines.kubeflow_v2 import compile_settings
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21 and Keras 3 on import or while they run, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 TF1, KERAS = "linear-tf1", "dense-keras"
 STAGES = ("convert", "validate", "push")

@@ -17,16 +17,7 @@ from pipelines.records import read_executions
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21 and Keras 3 on import or while they run, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 TF1_NODES = ("convert_linear_tf1", "validate_linear_tf1", "push_linear_tf1")
 KERAS_NODES = ("convert_dense_keras", "validate_dense_keras", "push_dense_keras")

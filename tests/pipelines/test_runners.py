@@ -15,16 +15,7 @@ from pipelines.records import read_executions
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 
-pytestmark = [
-    pytest.mark.tfx,
-    pytest.mark.filterwarnings(
-        # All raised inside TFX 1.21, Beam and Keras 3 on import or while they run, none by this project.
-        "ignore:label\\(\\) is deprecated:DeprecationWarning",
-        "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-        "ignore:invalid escape sequence:DeprecationWarning",
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    ),
-]
+pytestmark = pytest.mark.tfx
 
 
 @pytest.fixture(scope="module")

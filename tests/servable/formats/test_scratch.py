@@ -1,7 +1,9 @@
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,44 @@ def test_what_a_killed_conversion_left_is_collected_by_the_next(tmp_path):
         scratch.mkdir()
         (scratch / "saved_model.pb").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked", "while it is locked"])
+def test_folder_that_another_process_takes_for_abandoned_is_not_used(tmp_path, monkeypatch, moment):
+    """Whatever the other process does between making and locking, the folder in hand is there and stays."""
+    taken = []
+    places = {"before it is opened": "os.open", "before it is locked": "fcntl.flock"}
+
+    def meddle(path):
+        taken.append(path)
+        if moment == "while it is locked":  # it holds the lock, and has removed nothing yet
+            other = os.open(path, os.O_RDONLY)
+            flock(other, fcntl.LOCK_EX)
+        else:
+            path.rmdir()
+
+    os_open, flock = os.open, fcntl.flock
+
+    def open_late(path, *flags):
+        if not taken and str(path).startswith(str(tmp_path / "a-")) and moment == "before it is opened":
+            meddle(path)
+        return os_open(path, *flags)
+
+    def lock_late(descriptor, operation):
+        if not taken:
+            (path,) = tmp_path.iterdir()
+            meddle(path)
+        return flock(descriptor, operation)
+
+    replacement = {"os.open": open_late, "fcntl.flock": lock_late}
+    place = places.get(moment, "fcntl.flock")
+    monkeypatch.setattr(place, replacement[place])
+    scratch = ScratchDir(tmp_path, prefix="a-")
+    monkeypatch.undo()
+    assert scratch.name != str(taken[0])
+    assert Path(scratch.name).is_dir()
+    assert collect_abandoned(tmp_path, prefix="a-") == 0
+    scratch.cleanup()
 
 
 def test_what_is_in_use_is_left_alone(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any, Self
 
 from tfx.dsl.io import filesystem
@@ -39,7 +39,11 @@ class LocalFile:
         return int(self._file.write(data))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_file"], name)
+        value = getattr(self.__dict__["_file"], name)
+        if not callable(value):
+            return value
+        # Of `open(path).read()` only the method is left when it is called, and has to hold the file.
+        return MethodType(lambda self, *words: getattr(self._file, name)(*words), self)
 
     def __iter__(self) -> Any:
         return iter(self._file)

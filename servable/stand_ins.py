@@ -59,6 +59,7 @@ class StandIn(ModuleType):
         self._parts = dict(parts)
         self._prepare = prepare
         self._underscored = tuple(underscored)
+        self._whole: ModuleType | None = None
 
     def __getattr__(self, key: str) -> Any:
         """Answers from a part where that is known to hold it, else from the whole."""
@@ -69,6 +70,14 @@ class StandIn(ModuleType):
         if key.startswith("__") and key not in self.__dict__.get("_underscored", ()):
             raise AttributeError(key)
         return self.find((key,))
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Sets it in the whole, once that is imported: whoever mends a package means all who use it."""
+        whole = self.__dict__.get("_whole")
+        if whole is None:
+            super().__setattr__(key, value)
+        else:
+            setattr(whole, key, value)
 
     def find(self, path: tuple[str, ...]) -> Any:
         """Gives what lies at a public name, taken apart at its dots."""
@@ -107,6 +116,7 @@ class StandIn(ModuleType):
             raise
         _adopt_submodules(whole)
         self._given = {}
+        self._whole = whole
         return whole
 
 

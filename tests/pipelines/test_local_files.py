@@ -38,6 +38,7 @@ def test_file_that_nobody_closes_closes_itself(files, tmp_path):
     files.open(str(tmp_path / "a"), "w").write("text")
     gc.collect()
     assert (tmp_path / "a").read_text() == "text"
+    assert files.open(str(tmp_path / "a"), "rb").read() == b"text"
 
 
 def test_size_and_time_have_the_names_that_tfx_asks_for(files, tmp_path):

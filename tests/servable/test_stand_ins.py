@@ -128,6 +128,17 @@ def test_what_was_given_can_be_forgotten(package):
     assert standin_pack.whole == "whole"
 
 
+def test_who_mends_a_package_through_its_stand_in_mends_the_whole(package):
+    stand_in = StandIn(package)
+    put_stand_in(stand_in)
+    assert not hasattr(stand_in, "missing")  # which takes the whole to tell
+    stand_in.missing = "put there"
+    stand_in.whole = "replaced"
+    whole = importlib.import_module(package)
+    assert (whole.missing, whole.whole) == ("put there", "replaced")
+    assert (stand_in.missing, stand_in.whole) == ("put there", "replaced")
+
+
 def test_a_package_that_cannot_be_imported_is_told_each_time(package, tmp_path):
     (tmp_path / package / "__init__.py").write_text("raise ImportError('half installed')\n")
     put_stand_in(StandIn(package))

@@ -11,12 +11,15 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import IO, BinaryIO
 
 from servable.errors import BrokenSourceError, ExportError, UnsafeSourceError
 
+_FLUSH_S = 0.02
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -120,6 +123,31 @@ def replace_file(path: Path, *, needed_bytes: int = 0) -> Iterator[IO[bytes]]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def flush_beside(file: IO[bytes]) -> Iterator[None]:
+    """Has the disk take what is written while the block still writes: the last flush then waits for little.
+
+    Args:
+        file: Open for writing.
+
+    Raises:
+        OSError: The disk refused something; it says so only once.
+    """
+    ended = Event()
+
+    def flush() -> None:
+        while not ended.wait(_FLUSH_S):
+            os.fdatasync(file.fileno())
+
+    with ThreadPoolExecutor(1, thread_name_prefix="flush") as pool:
+        flushed = pool.submit(flush)
+        try:
+            yield
+        finally:
+            ended.set()
+        flushed.result()
 
 
 def require_free_space(folder: Path, needed_bytes: int) -> None:

@@ -8,6 +8,7 @@ is taken out of its record slice by slice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +26,7 @@ from servable.formats.checkpoints.checkpoint_names import index_path, shard_path
 from servable.formats.checkpoints.checksums import mask_crc32c
 from servable.formats.checkpoints.slices import WHOLE_AXIS, encode_slice_key
 from servable.formats.checkpoints.table import write_table
-from servable.formats.files import replace_file, require_free_space
+from servable.formats.files import flush_beside, replace_file, require_free_space
 from servable.formats.protos import BundleEntryProto, BundleHeaderProto
 from servable.model import Progress
 from servable.signature import DTYPE_NUMBERS
@@ -34,6 +35,8 @@ _STAGE = "variables"
 
 # What a tensor takes in the index beside its name; only to estimate the room on the disk.
 _INDEX_ENTRY_BYTES = 128
+# What the disk takes in at once is not worth a thread.
+_LARGE_BYTES = 32 * 2**20
 
 
 def copy_tensors(
@@ -76,7 +79,8 @@ def copy_tensors(
     needed_bytes = total_bytes + sum(len(new.encode()) + _INDEX_ENTRY_BYTES for new in entries)
     require_free_space(out_prefix.parent, needed_bytes)
 
-    with replace_file(out_data, needed_bytes=needed_bytes) as file:
+    beside = flush_beside if total_bytes >= _LARGE_BYTES else nullcontext
+    with replace_file(out_data, needed_bytes=needed_bytes) as file, beside(file):
         placed = _copy_data(bundle, entries, file, total_bytes=total_bytes, progress=progress)
     try:
         write_table(out_index, sorted(_encode_index(bundle, placed)))

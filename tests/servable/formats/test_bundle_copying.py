@@ -4,6 +4,7 @@ import contextlib
 import errno
 import resource
 import signal
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,4 +196,32 @@ def test_an_index_that_cannot_be_written_takes_the_data_along(
     monkeypatch.setattr("servable.formats.checkpoints.bundle_copying.write_table", fail)
     with pytest.raises(ExportError):
         copy_tensors(source, {"w": "w"}, out / "variables")
+    assert list(out.iterdir()) == []
+
+
+def test_an_error_that_the_disk_tells_only_once_is_not_lost(
+    tmp_path: Path, write_bundle: WriteBundle, sample_tensors: Tensors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is flushed while it is written: the kernel tells the first who asks, and nobody after."""
+    told = []
+
+    def refuse(descriptor: int) -> None:
+        if not told:
+            told.append(descriptor)
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("servable.formats.checkpoints.bundle_copying._LARGE_BYTES", 0)
+    monkeypatch.setattr("os.fdatasync", refuse)
+    source = open_bundle(write_bundle(tmp_path / "m", sample_tensors))
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def wait_for_flush(*_: object) -> None:
+        deadline_s = time.monotonic() + 10
+        while not told and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+
+    with pytest.raises(ExportError, match="cannot be written") as caught:
+        copy_tensors(source, {key: key for key in sample_tensors}, out / "v", progress=wait_for_flush)
+    assert caught.value.received == "Input/output error"
     assert list(out.iterdir()) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
@@ -22,6 +23,8 @@ from benchmarks.reliability_rows import FaultRow
 from servable.formats.checkpoints.bundle import iter_values, open_bundle
 
 _TENSORS: Final = 200
+# Between two versions: about what a conversion takes, so that some meet one version and some meet two.
+_PAUSE_S: Final = 0.4
 _MODEL_FILE: Final = "saved_model.pb"
 
 
@@ -85,7 +88,10 @@ def rewrite_while_read(stage: Stage, work_dir: Path, *, count: int) -> FaultRow:
 
 def share_metadata(stage: Stage, work_dir: Path, *, count: int) -> FaultRow:
     """Runs two pipelines on one metadata file at the same time."""
+    from pipelines.branch_running import import_tfx
+
     row = FaultRow("two pipelines on one metadata file")
+    import_tfx()
     for number in range(count):
         (folder := work_dir / f"metadata-{number}").mkdir()
         pids = []
@@ -101,7 +107,9 @@ def share_metadata(stage: Stage, work_dir: Path, *, count: int) -> FaultRow:
                 from pipelines.local import run_local
                 from pipelines.settings_file import load_settings
 
-                return run_local(load_settings(path)).exit_code
+                outcome = run_local(load_settings(path))
+                print(*(model.message for model in outcome.models), sep="\n")
+                return outcome.exit_code
 
             pids.append(stage.start(run, folder))
         codes = [stage.finish(pid) for pid in pids]
@@ -119,6 +127,7 @@ def _rewrite_for_ever(prefix: Path) -> NoReturn:
     try:
         while True:
             version += 1.0
+            time.sleep(_PAUSE_S)
             (scratch := prefix.parent / "writing").mkdir(exist_ok=True)
             write_many_tensors(scratch / "m", _TENSORS, value=version)
             for suffix in (".data-00000-of-00001", ".index"):

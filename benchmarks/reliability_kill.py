@@ -74,9 +74,9 @@ def kill_works(work_dir: Path, *, count: int, seed: int, kinds: Sequence[str] = 
         saved_model_dir = reference_dir / "out" / "1"
         reference = digest_dir(saved_model_dir)
         if {"run", "push"} & set(kinds):
-            from pipelines.branch_running import _import_tfx
+            from pipelines.branch_running import import_tfx
 
-            _import_tfx()
+            import_tfx()
         works = {
             "convert": lambda: make_convert(reference),
             "check": lambda: make_check(saved_model_dir),

@@ -75,13 +75,14 @@ def _run_models(settings: Settings, run_compiled: RunCompiled, run_id: str) -> I
             yield _run_model(settings, model, run_compiled, run_id)
         return
     # Importing TFX is not safe from two threads at once.
-    _import_tfx()
+    import_tfx()
     # Threads will do: what takes long runs in processes of its own, or in C++.
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda model: _run_model(settings, model, run_compiled, run_id), settings.models)
 
 
-def _import_tfx() -> None:
+def import_tfx() -> None:
+    """Imports what a run needs of TFX, for who wants to run in threads or forks."""
     from tfx.components.pusher import component  # noqa: F401
     from tfx.dsl.compiler import compiler  # noqa: F401
     from tfx.orchestration.local import local_dag_runner  # noqa: F401

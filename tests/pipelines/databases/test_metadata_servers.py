@@ -43,10 +43,10 @@ from absl import logging as absl_logging
 absl_logging.set_verbosity(absl_logging.INFO)
 absl_logging.use_absl_handler()
 from pathlib import Path
-from pipelines.branch_running import _import_tfx
+from pipelines.branch_running import import_tfx
 from pipelines.local import run_local
 from pipelines.settings_file import load_settings
-_import_tfx()
+import_tfx()
 print("ready", flush=True)
 for line in sys.stdin:
     began = time.time()

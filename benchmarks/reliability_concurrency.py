@@ -7,6 +7,7 @@ that has imported what is needed (`benchmarks.faults_kill.killing`).
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -23,8 +24,8 @@ from benchmarks.reliability_rows import FaultRow
 from servable.formats.checkpoints.bundle import iter_values, open_bundle
 
 _TENSORS: Final = 200
-# Between two versions: about what a conversion takes, so that some meet one version and some meet two.
-_PAUSE_S: Final = 0.4
+# Between two versions: some conversions then meet one of them, and some meet two.
+_LONGEST_PAUSE_S: Final = 4.0
 _MODEL_FILE: Final = "saved_model.pb"
 
 
@@ -124,10 +125,11 @@ def share_metadata(stage: Stage, work_dir: Path, *, count: int) -> FaultRow:
 def _rewrite_for_ever(prefix: Path) -> NoReturn:
     """Writes version after version, data and index each in one move, as `tf.train.Saver` does."""
     version = 1.0
+    pauses = random.Random(1)
     try:
         while True:
             version += 1.0
-            time.sleep(_PAUSE_S)
+            time.sleep(pauses.uniform(0.0, _LONGEST_PAUSE_S))
             (scratch := prefix.parent / "writing").mkdir(exist_ok=True)
             write_many_tensors(scratch / "m", _TENSORS, value=version)
             for suffix in (".data-00000-of-00001", ".index"):

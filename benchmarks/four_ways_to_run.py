@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Protocol
 
 from examples.digits.places import TF1_MODEL
-from pipelines.kubeflow_replay import ReplayedBackend
-from pipelines.kubeflow_replay_inputs import TaskState
-from pipelines.kubeflow_replay_pod import run_in_subprocess
-from pipelines.records import read_executions
+from pipelines.metadata.records import read_executions
+from pipelines.on_kubeflow.replay import ReplayedBackend
+from pipelines.on_kubeflow.replay_inputs import TaskState
+from pipelines.on_kubeflow.replay_pod import run_in_subprocess
 from pipelines.settings_file import load_settings
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -158,8 +158,8 @@ class KubeflowWay:
     """KubeflowV2DagRunner: the compiled specification, its container commands run as processes."""
 
     def __init__(self, config_path: Path, folder: Path) -> None:
-        from pipelines.kubeflow_runner_file import KubeflowSettings
         from pipelines.kubeflow_v2 import compile_settings
+        from pipelines.on_kubeflow.runner_file import KubeflowSettings
 
         volume = {"claim": "models", "mount": str(folder)}
         runner = KubeflowSettings.model_validate({"image": "servable:1", "volumes": [volume]})

@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.make_metadata import RunStory, write_runs
 from benchmarks.measuring import draw_table, positive_int, run_measured
-from pipelines.history import trace_history
-from pipelines.lineage_versions import find_version
+from pipelines.history.tracing import trace_history
+from pipelines.lineage.versions import find_version
 
 _PIPELINE = "many_runs"
 # Every second run finds nothing new, every tenth makes a model that is refused.

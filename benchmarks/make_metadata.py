@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.metadata_store import open_store
+from pipelines.metadata.store import open_store
 
 _FIRST_VERSION = 1_700_000_000
 _STEPS_PER_RUN = 100

@@ -13,7 +13,7 @@ from benchmarks.measuring import REPOSITORY_DIR, BenchmarkError
 from benchmarks.performance_place import Place
 from benchmarks.performance_rows import Row, run_in_turns
 from benchmarks.performance_work import INPUTS, OUTPUTS
-from pipelines.airflow_compiling import measure_parsing
+from pipelines.on_airflow.compiling import measure_parsing
 from servable.errors import SettingsError
 
 _PIPELINE_BAR, _CACHED_BAR, _PARSING_BAR_S = 0.7, 1.1, 2.0

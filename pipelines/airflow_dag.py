@@ -1,7 +1,7 @@
 """The DAG that Airflow parses, and the operator of its tasks. Neither TensorFlow nor TFX is imported here.
 
 What passes through: a description comes in, a DAG goes out; when a task runs, its node goes to a Python of
-its own (`airflow_node.py`), and the node's log into the task's log.
+its own (`on_airflow/node.py`), and the node's log into the task's log.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.models import DAG, BaseOperator
 from airflow.models.param import Param
 
-from pipelines.airflow_description import DagDescription, NodeDescription
-from pipelines.airflow_process import run_process
+from pipelines.on_airflow.description import DagDescription, NodeDescription
+from pipelines.on_airflow.process import run_process
 
 # Any date in the past will do: nothing is caught up on.
 _START: Final = (2024, 1, 1)
@@ -83,7 +83,7 @@ class NodeOperator(BaseOperator):  # type: ignore[misc]
 
     def _call(self, *words: str, run_id: str, take_line: Any) -> int:
         # -P: nothing that lies in the working directory shadows a package.
-        command = [self.interpreter, "-P", "-u", "-m", "pipelines.airflow_node", self.description_path]
+        command = [self.interpreter, "-P", "-u", "-m", "pipelines.on_airflow.node", self.description_path]
         command += [f"--node={self.task_id}", f"--run-id={run_id}", *words]
         return run_process(command, take_line, environment=os.environ | self.environment)
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.conversion import Branch, create_pipeline
-from pipelines.lineage_config import note_config
-from pipelines.metadata_store import open_store
+from pipelines.lineage.config import note_config
+from pipelines.metadata.records import read_executions
+from pipelines.metadata.store import open_store
 from pipelines.outcome import ModelOutcome, RunOutcome, describe_outcome, find_newest_version, must_push_again
-from pipelines.records import read_executions
 from pipelines.settings import ModelSettings, Settings
 
 # A newest version that lies further ahead is not one of a moment ago: `describe_outcome` tells of it.

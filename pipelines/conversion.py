@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from components.source_kinds import CHECKPOINT_KINDS, KERAS_KINDS
-from pipelines.metadata_store import make_connection_config
+from pipelines.metadata.store import make_connection_config
 from pipelines.settings import ModelSettings, Settings, SourceFamily
 from servable.errors import SettingsError
 from servable.sources.resolving import resolve_source

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.kubeflow_mending import (
+from pipelines.on_kubeflow.mending import (
     Spec,
     get_container,
     get_tasks,
@@ -21,14 +21,14 @@ from pipelines.kubeflow_mending import (
     write_defaults,
     write_inputs_specs,
 )
-from pipelines.kubeflow_probes import add_probes, find_probes
-from pipelines.kubeflow_runner_file import Backend, KubeflowSettings, Resources, SchemaVersion
+from pipelines.on_kubeflow.probes import add_probes, find_probes
+from pipelines.on_kubeflow.runner_file import Backend, KubeflowSettings, Resources, SchemaVersion
 from pipelines.settings import Settings
 from servable.errors import SettingsError
 from servable.formats.remote import is_remote
 
 # TFX's own entry point cannot: it hands addresses to executors that need a file system.
-_COMMAND: Final = ("python", "-m", "pipelines.kubeflow_task")
+_COMMAND: Final = ("python", "-m", "pipelines.on_kubeflow.task")
 _PROBE_PREFIX: Final = "probe_"
 # Where Vertex AI mounts all buckets (components/source_probe/staging.py).
 _BUCKETS: Final = "/gcs"

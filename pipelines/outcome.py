@@ -13,8 +13,8 @@ from pathlib import Path
 
 from components.rejection import ModelRejectedError
 from pipelines.conversion import Branch
-from pipelines.lineage import find_pushed_path
-from pipelines.records import ExecutionRecord
+from pipelines.lineage.model_lineage import find_pushed_path
+from pipelines.metadata.records import ExecutionRecord
 from pipelines.settings import ModelSettings
 from servable.errors import ServableError
 

@@ -25,7 +25,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from pipelines.metadata_address import check_location, is_address
+from pipelines.metadata.address import check_location, is_address
 from servable.errors import SettingsError
 from servable.formats.remote import is_remote, read_local_path
 from servable.model import Scalar

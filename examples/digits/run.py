@@ -20,9 +20,9 @@ from pathlib import Path
 from examples.digits.ask import compare_all, draw_comparisons
 from examples.digits.places import CONFIG_PATH, DEFAULT_OUT_DIR, Places, rebase_settings
 from examples.digits.training import overwrite_checkpoint, train_missing
-from pipelines.lineage import render_lineage, trace_lineage
+from pipelines.lineage.model_lineage import render_lineage, trace_lineage
 from pipelines.outcome import RunOutcome
-from pipelines.rendering import render_outcome
+from pipelines.rendering.outcomes import render_outcome
 from pipelines.settings import Settings
 from pipelines.settings_file import load_settings
 from servable.errors import ServableError

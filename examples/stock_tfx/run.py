@@ -21,7 +21,7 @@ from examples.stock_tfx.data import write_delivery, write_samples
 from examples.stock_tfx.places import DEFAULT_OUT_DIR, PIPELINE_NAME, Places
 from examples.stock_tfx.running import RUNNERS, run_pipeline
 from examples.stock_tfx.telling import tell_run
-from pipelines.records import ExecutionRecord, read_executions
+from pipelines.metadata.records import ExecutionRecord, read_executions
 from servable.errors import ServableError, SettingsError
 
 _EXIT_DIFFERENT = 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from examples.stock_tfx.answers import load_record, read_answers
 from examples.stock_tfx.places import BRANCHES
-from pipelines.records import ExecutionRecord
+from pipelines.metadata.records import ExecutionRecord
 from servable.formats.digest import digest_tree
 from servable.formats.tfrecords import read_record_file
 

@@ -32,8 +32,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         SettingsError: The runner file has faults, or Airflow cannot import the DAG.
         OSError: The folder cannot be written.
     """
-    from pipelines.airflow_compiling import describe_dag, measure_parsing, write_dag
-    from pipelines.airflow_runner_file import load_airflow_settings
+    from pipelines.on_airflow.compiling import describe_dag, measure_parsing, write_dag
+    from pipelines.on_airflow.runner_file import load_airflow_settings
 
     runner = load_airflow_settings(arguments.runner)
     description = describe_dag(settings, runner, arguments.config, model=arguments.model)

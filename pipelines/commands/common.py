@@ -80,7 +80,7 @@ def run_and_report(settings: Settings, run: Callable[..., RunOutcome], *, verbos
     Raises:
         OSError: The directories of metadata or artifacts cannot be made.
     """
-    from pipelines.rendering import render_outcome
+    from pipelines.rendering.outcomes import render_outcome
 
     quieten_log(verbose)
     lighten_imports()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from pipelines.history_options import Place, add_drawing_argument, add_last_argument
+from pipelines.history.options import Place, add_drawing_argument, add_last_argument
 from pipelines.settings import Settings
 
 HELP: Final = "list every model that the pipeline made, and what became of it"
@@ -24,6 +24,6 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: The pipeline has not run yet.
     """
-    from pipelines.history_showing import show_history
+    from pipelines.history.showing import show_history
 
     return show_history(Place(settings.pipeline.metadata, settings.pipeline.name, settings), arguments)

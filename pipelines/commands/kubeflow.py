@@ -41,9 +41,9 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
         SourceError: A model has no `kind` and its source tells none.
         OSError: The file cannot be written.
     """
-    from pipelines.kubeflow_runner_file import Backend, load_kubeflow_settings
     from pipelines.kubeflow_v2 import compile_settings
-    from pipelines.kubeflow_writing import check_out_path, write_job
+    from pipelines.on_kubeflow.runner_file import Backend, load_kubeflow_settings
+    from pipelines.on_kubeflow.writing import check_out_path, write_job
 
     runner = load_kubeflow_settings(arguments.runner)
     check_out_path(runner, arguments.out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from pipelines.history_options import Place, add_drawing_argument
+from pipelines.history.options import Place, add_drawing_argument
 from pipelines.settings import Settings
 
 HELP: Final = "trace what was pushed back to its source"
@@ -29,8 +29,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     Raises:
         ServableError: The pipeline has not run yet, or pushed no such version.
     """
-    from pipelines.history_showing import show_lineages, show_version
-    from pipelines.lineage import trace_lineage
+    from pipelines.history.showing import show_lineages, show_version
+    from pipelines.lineage.model_lineage import trace_lineage
 
     if arguments.version:
         place = Place(settings.pipeline.metadata, settings.pipeline.name, settings)

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from pipelines.commands.extra import need_extra
-from pipelines.history_options import add_drawing_argument, add_last_argument, add_place_arguments, read_place
+from pipelines.history.options import add_drawing_argument, add_last_argument, add_place_arguments, read_place
 
 HELP: Final = "list every model that a pipeline made, and what became of it"
 
@@ -25,6 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
         ServableError: There is no such pipeline, or TFX's packages are not installed.
     """
     with need_extra():
-        from pipelines.history_showing import show_history
+        from pipelines.history.showing import show_history
 
         return show_history(read_place(arguments), arguments)

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from pipelines.commands.extra import need_extra
-from pipelines.history_options import add_drawing_argument, add_place_arguments, read_place
+from pipelines.history.options import add_drawing_argument, add_place_arguments, read_place
 
 HELP: Final = "lead from a served version back to model, report, checkpoint, run and settings"
 
@@ -32,6 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
         ServableError: Nothing that was pushed matches, or TFX's packages are not installed.
     """
     with need_extra():
-        from pipelines.history_showing import show_version
+        from pipelines.history.showing import show_version
 
         return show_version(read_place(arguments), arguments.version, arguments)

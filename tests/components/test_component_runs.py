@@ -67,7 +67,7 @@ def run_pipeline(tfx, tmp_path):
 
 def read_runs(tmp_path: Path) -> list[list[tuple[str, str]]]:
     """Node and state of every execution, run by run."""
-    from pipelines.records import read_executions
+    from pipelines.metadata.records import read_executions
 
     runs: dict[str, list[tuple[str, str]]] = {}
     for item in read_executions(tmp_path / "metadata.sqlite", "p"):
@@ -76,7 +76,7 @@ def read_runs(tmp_path: Path) -> list[list[tuple[str, str]]]:
 
 
 def read_latest(tmp_path: Path, node_id: str):
-    from pipelines.records import read_executions
+    from pipelines.metadata.records import read_executions
 
     return [item for item in read_executions(tmp_path / "metadata.sqlite", "p") if item.node_id == node_id][
         -1

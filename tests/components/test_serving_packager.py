@@ -142,7 +142,7 @@ def test_it_runs_after_the_other_nodes_and_is_cached(tmp_path):
     from components.checkpoint_importer import CheckpointImporter
     from components.saved_model_validator import SavedModelValidator
     from components.serving_packager import ServingPackager
-    from pipelines.records import read_executions
+    from pipelines.metadata.records import read_executions
 
     def make_nodes():
         converter = CheckpointImporter(

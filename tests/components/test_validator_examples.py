@@ -247,7 +247,7 @@ def test_constructor_wants_one_kind_and_a_section(tfx):
 
 def test_pipeline_runs_again_when_a_file_changes(tfx, model_dir, make_rows, tmp_path):
     from components.saved_model_validator import SavedModelValidator
-    from pipelines.records import read_executions
+    from pipelines.metadata.records import read_executions
 
     def run(wrong):
         write_rows(tmp_path / "rows.gz", make_rows(20, wrong=wrong))

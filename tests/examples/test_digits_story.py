@@ -13,7 +13,7 @@ from examples.digits.ask import compare_all
 from examples.digits.data import load_digits, measure_accuracy
 from examples.digits.places import CONFIG_PATH, KERAS_MODEL, TF1_MODEL, Places, rebase_settings
 from examples.digits.records import load_record
-from pipelines.lineage import trace_lineage
+from pipelines.lineage.model_lineage import trace_lineage
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 

@@ -8,7 +8,7 @@ import pytest
 
 from examples.stock_tfx.places import BRANCHES, CHECKPOINT, PIPELINE_NAME, REPOSITORY_DIR, Places
 from examples.stock_tfx.run import main
-from pipelines.records import read_executions
+from pipelines.metadata.records import read_executions
 
 # Importing TFX warns in dozens of places that are not ours.
 pytestmark = [pytest.mark.tfx, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1200)]

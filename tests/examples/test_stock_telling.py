@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from examples.stock_tfx.telling import tell_run
-from pipelines.records import ArtifactRecord, ExecutionRecord
+from pipelines.metadata.records import ArtifactRecord, ExecutionRecord
 
 
 @pytest.fixture

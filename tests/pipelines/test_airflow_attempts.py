@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.airflow_attempts import fail_attempt, find_attempt, retire_attempt
-from pipelines.metadata_store import open_store
+from pipelines.metadata.store import open_store
+from pipelines.on_airflow.attempts import fail_attempt, find_attempt, retire_attempt
 
 RUN = "p.r1"
 NODE = "p.r1.convert_a"

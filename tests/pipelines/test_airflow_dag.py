@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from pipelines.__main__ import main
-from pipelines.airflow_compiling import describe_dag, measure_parsing, write_dag
-from pipelines.airflow_runner_file import AirflowSettings
-from pipelines.metadata_store import open_store
+from pipelines.metadata.store import open_store
+from pipelines.on_airflow.compiling import describe_dag, measure_parsing, write_dag
+from pipelines.on_airflow.runner_file import AirflowSettings
 from pipelines.settings_file import load_settings
 
 if importlib.util.find_spec("airflow") is None:
@@ -167,7 +167,7 @@ def kill_when(is_time: Any, word: str, run: subprocess.Popen[str]) -> None:
                     words = path.read_bytes().decode().split("\0")
                 except OSError:
                     continue
-                if word in words and "pipelines.airflow_node" in words:
+                if word in words and "pipelines.on_airflow.node" in words:
                     os.kill(int(path.parent.name), signal.SIGKILL)
                     return
         time.sleep(0.02)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.__main__ import main
-from pipelines.airflow_compiling import describe_dag, measure_parsing, write_dag
-from pipelines.airflow_description import DagDescription, NodeDescription
-from pipelines.airflow_runner_file import AirflowSettings, load_airflow_settings
+from pipelines.on_airflow.compiling import describe_dag, measure_parsing, write_dag
+from pipelines.on_airflow.description import DagDescription, NodeDescription
+from pipelines.on_airflow.runner_file import AirflowSettings, load_airflow_settings
 from pipelines.settings_file import load_settings
 from servable.errors import SettingsError
 

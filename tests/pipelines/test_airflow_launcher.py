@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.metadata_store import make_connection_config, open_store
+from pipelines.metadata.store import make_connection_config, open_store
 
 if importlib.util.find_spec("airflow") is None:
     pytest.skip("Airflow has an environment of its own: nox -s airflow", allow_module_level=True)
@@ -43,7 +43,7 @@ def make_dag(folder: Path, model_dir: Path):
     from tfx.types import standard_artifacts
 
     from components.saved_model_validator import SavedModelValidator
-    from pipelines.airflow_launcher import AttemptLauncher
+    from pipelines.on_airflow.launcher import AttemptLauncher
 
     nodes = []
     for name in ("one", "two"):
@@ -71,7 +71,7 @@ def make_dag(folder: Path, model_dir: Path):
 
 
 def test_stock_nodes_run_and_run_again(tmp_path, model_dir):
-    from pipelines.airflow_node import StandInRun
+    from pipelines.on_airflow.node import StandInRun
 
     dag = make_dag(tmp_path, model_dir)
     # Twice in one run, as after a "clear" of all tasks.

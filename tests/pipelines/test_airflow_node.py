@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from components.rejection import ModelRejectedError
-from pipelines.airflow_compiling import describe_dag, write_dag
-from pipelines.airflow_runner_file import AirflowSettings
-from pipelines.metadata_store import open_store
+from pipelines.metadata.store import open_store
+from pipelines.on_airflow.compiling import describe_dag, write_dag
+from pipelines.on_airflow.runner_file import AirflowSettings
 from pipelines.settings_file import load_settings
 
 if importlib.util.find_spec("airflow") is None:
@@ -37,7 +37,7 @@ class Project:
         self.description = describe_dag(load_settings(config_path), AirflowSettings(), config_path)
 
     def run(self, run_id: str, *node_ids: str) -> None:
-        from pipelines.airflow_node import run_node
+        from pipelines.on_airflow.node import run_node
 
         settings = load_settings(self.config_path)
         for node in self.description.nodes:
@@ -129,10 +129,10 @@ def test_a_failed_attempt_is_repeated(project, monkeypatch, error):
 def test_a_killed_attempt_is_repeated(project, monkeypatch):
     """Whatever a kill leaves: a registered execution, an artifact, half a directory, and nobody to say so."""
     from components.checkpoint_importer.executor import Executor
-    from pipelines import airflow_launcher
+    from pipelines.on_airflow import launcher
 
     good = Executor.Do
-    monkeypatch.setattr(airflow_launcher, "fail_attempt", lambda *arguments: False)
+    monkeypatch.setattr(launcher, "fail_attempt", lambda *arguments: False)
     monkeypatch.setattr(Executor, "Do", lambda *arguments: (_ for _ in ()).throw(SystemExit(9)))
     with pytest.raises(SystemExit):
         project.run("r1", "convert_linear_tf1")
@@ -150,7 +150,7 @@ def test_a_killed_attempt_is_repeated(project, monkeypatch):
 
 def test_directories_that_no_artifact_names_are_removed(project, monkeypatch):
     """TFX makes the directories first, and registers the artifacts after that."""
-    from pipelines.airflow_launcher import AttemptMetadata
+    from pipelines.on_airflow.launcher import AttemptMetadata
 
     def stop(*arguments, **options):
         raise SystemExit(9)
@@ -207,7 +207,7 @@ def test_a_refused_model_is_told(project):
     ],
 )
 def test_wrong_parameters_are_told_before_anything_runs(project, tmp_path, capsys, given, told):
-    from pipelines.airflow_node import main
+    from pipelines.on_airflow.node import main
 
     dag_path = write_dag(project.description, tmp_path / "dags")
     words = [str(dag_path.with_suffix(".json")), "--node=convert_dense_keras", "--run-id=r1"]
@@ -218,10 +218,10 @@ def test_wrong_parameters_are_told_before_anything_runs(project, tmp_path, capsy
 
 def test_closing_marks_what_a_kill_left(project, tmp_path, monkeypatch, capsys):
     from components.keras_converter.executor import Executor
-    from pipelines import airflow_launcher
-    from pipelines.airflow_node import main
+    from pipelines.on_airflow import launcher
+    from pipelines.on_airflow.node import main
 
-    monkeypatch.setattr(airflow_launcher, "fail_attempt", lambda *arguments: False)
+    monkeypatch.setattr(launcher, "fail_attempt", lambda *arguments: False)
     monkeypatch.setattr(Executor, "Do", lambda *arguments: (_ for _ in ()).throw(SystemExit(9)))
     with pytest.raises(SystemExit):
         project.run("r1", "convert_dense_keras")

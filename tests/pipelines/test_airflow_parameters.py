@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.airflow_parameters import apply_parameters, list_parameters
+from pipelines.on_airflow.parameters import apply_parameters, list_parameters
 from pipelines.settings import Settings
 from pipelines.settings_file import load_settings
 from servable.errors import SettingsError

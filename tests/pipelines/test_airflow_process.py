@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.airflow_process import run_process
+from pipelines.on_airflow.process import run_process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 STAYING = """
 import os, subprocess, sys, time
 sys.path.insert(0, {repository!r})
-from pipelines.airflow_process import die_with_parent
+from pipelines.on_airflow.process import die_with_parent
 die_with_parent(grace_s=0.2)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 try:
@@ -32,7 +32,7 @@ finally:
 HOLDING = """
 import os, sys
 sys.path.insert(0, {repository!r})
-from pipelines.airflow_process import run_process
+from pipelines.on_airflow.process import run_process
 run_process([sys.executable, "-c", {staying!r}], lambda line: print(line, flush=True), environment=os.environ)
 """
 

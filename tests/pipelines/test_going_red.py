@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.local import run_local
 from pipelines.outcome import State
-from pipelines.rendering import render_outcome
+from pipelines.rendering.outcomes import render_outcome
 from pipelines.settings_file import load_settings
 
 pytestmark = pytest.mark.tfx

@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks.make_metadata import RunStory, write_runs
 from pipelines.__main__ import main as pipelines_main
-from pipelines.history import find_skipped, list_steps, trace_history
-from pipelines.history_text import render_history
-from pipelines.lineage import Lineage, Verdict
-from pipelines.lineage_tracing import trace_executions
-from pipelines.records import ArtifactRecord, ExecutionRecord
+from pipelines.history.text import render_history
+from pipelines.history.tracing import find_skipped, list_steps, trace_history
+from pipelines.lineage.model_lineage import Lineage, Verdict
+from pipelines.lineage.tracing import trace_executions
+from pipelines.metadata.records import ArtifactRecord, ExecutionRecord
 from servable.cli import main as servable_main
 
 SETTINGS = """

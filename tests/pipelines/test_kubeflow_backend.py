@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.kubeflow_replay import ReplayedBackend
-from pipelines.kubeflow_replay_inputs import TaskState
+from pipelines.on_kubeflow.replay import ReplayedBackend
+from pipelines.on_kubeflow.replay_inputs import TaskState
 
 TYPE = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 

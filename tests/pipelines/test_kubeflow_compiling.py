@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pipelines.kubeflow_replay import ReplayedBackend
-from pipelines.kubeflow_replay_pod import run_in_process
-from pipelines.kubeflow_runner_file import KubeflowSettings
 from pipelines.kubeflow_v2 import compile_pipeline, compile_settings, make_platform_spec
+from pipelines.on_kubeflow.replay import ReplayedBackend
+from pipelines.on_kubeflow.replay_pod import run_in_process
+from pipelines.on_kubeflow.runner_file import KubeflowSettings
 from pipelines.settings import Settings
 from pipelines.settings_file import load_settings
 from servable.errors import SettingsError
@@ -96,7 +96,7 @@ def test_vertex_looks_before_it_asks_its_cache(tmp_path, load, keras_saver, sche
 
     results = ReplayedBackend(tmp_path / "replay", run, pipeline_root="gs://bucket/root").run(spec)
     metadata = results["convert-dense-keras"].artifacts["model"]["metadata"]
-    assert seen[:2] == ["components.source_probe", "pipelines.kubeflow_task"]
+    assert seen[:2] == ["components.source_probe", "pipelines.on_kubeflow.task"]
     key = "parameters" if schema_version == "2.0" else "parameterValues"
     value = seen[2][key]["source_digest"]
     assert metadata["source_digest"] == (value["stringValue"] if schema_version == "2.0" else value)

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import pytest
 
 from components.source_probe.probing import ProbeKind
-from pipelines.kubeflow_mending import (
+from pipelines.on_kubeflow.mending import (
     get_tasks,
     mend_producers,
     rename_tasks,
     write_defaults,
     write_inputs_specs,
 )
-from pipelines.kubeflow_probes import Probe, add_probes, find_probes
-from pipelines.kubeflow_runner_file import CacheKey
+from pipelines.on_kubeflow.probes import Probe, add_probes, find_probes
+from pipelines.on_kubeflow.runner_file import CacheKey
 from servable.errors import SettingsError
 
 

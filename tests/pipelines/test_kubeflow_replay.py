@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.kubeflow_replay import ReplayedBackend
-from pipelines.kubeflow_replay_inputs import TaskResult, TaskState
-from pipelines.kubeflow_replay_pod import run_in_process, run_in_subprocess
-from pipelines.kubeflow_runner_file import KubeflowSettings
 from pipelines.kubeflow_v2 import compile_settings
+from pipelines.on_kubeflow.replay import ReplayedBackend
+from pipelines.on_kubeflow.replay_inputs import TaskResult, TaskState
+from pipelines.on_kubeflow.replay_pod import run_in_process, run_in_subprocess
+from pipelines.on_kubeflow.runner_file import KubeflowSettings
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 

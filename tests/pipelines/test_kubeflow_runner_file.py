@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.kubeflow_runner_file import Backend, CacheKey, KubeflowSettings, load_kubeflow_settings
+from pipelines.on_kubeflow.runner_file import Backend, CacheKey, KubeflowSettings, load_kubeflow_settings
 from pipelines.yaml_file import read_yaml
 from servable.errors import SettingsError
 

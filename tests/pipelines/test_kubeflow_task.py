@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import kubeflow_task
-from pipelines.kubeflow_start import lighten_start
+from pipelines.on_kubeflow import task
+from pipelines.on_kubeflow.start import lighten_start
 from servable.errors import SettingsError
 
 MODEL, BLESSING = "minio://b/root/convert/1/model", "minio://b/root/validate/2/blessing"
@@ -43,10 +43,8 @@ def run(root, monkeypatch):
             )
             executor(Path(model["uri"]), Path(blessing["uri"]), Path(told["outputs"]["outputFile"]))
 
-        monkeypatch.setattr(kubeflow_task, "_run_executor", execute)
-        kubeflow_task.main(
-            ["--executor_class_path", "a.B", "--json_serialized_invocation_args", json.dumps(message)]
-        )
+        monkeypatch.setattr(task, "_run_executor", execute)
+        task.main(["--executor_class_path", "a.B", "--json_serialized_invocation_args", json.dumps(message)])
 
     return run_task
 
@@ -115,14 +113,14 @@ def test_what_vertex_found_before_its_cache_is_handed_on(run, root):
 
 def test_it_is_no_command_for_people():
     with pytest.raises(SettingsError, match="python -m pipelines kubeflow"):
-        kubeflow_task.main(["--help"])
+        task.main(["--help"])
 
 
 @pytest.mark.tfx
 def test_a_task_of_ours_starts_without_the_libraries_of_the_evaluator(tmp_path):
     """In a process of its own, since modules that are imported stay."""
     code = (
-        "import sys; from pipelines.kubeflow_start import lighten_start; "
+        "import sys; from pipelines.on_kubeflow.start import lighten_start; "
         "lighten_start(['--executor_class_path', 'components.keras_converter.executor.Executor']); "
         "from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor; "
         "import components.keras_converter.executor; "

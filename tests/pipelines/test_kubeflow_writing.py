@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from pipelines.__main__ import main
-from pipelines.kubeflow_runner_file import KubeflowSettings
-from pipelines.kubeflow_writing import write_job
+from pipelines.on_kubeflow.runner_file import KubeflowSettings
+from pipelines.on_kubeflow.writing import write_job
 from servable.errors import SettingsError
 
 JOB = {

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipelines.lineage import Lineage, Verdict
-from pipelines.lineage_graph import draw_history, draw_lineage
-from pipelines.rendering_dot import render_dot
-from pipelines.rendering_graph import write_graph
-from pipelines.rendering_svg import cut_middle, render_page, render_svg
+from pipelines.lineage.graph import draw_history, draw_lineage
+from pipelines.lineage.model_lineage import Lineage, Verdict
+from pipelines.rendering.dot import render_dot
+from pipelines.rendering.graph import write_graph
+from pipelines.rendering.svg import cut_middle, render_page, render_svg
 from servable.errors import SettingsError
 
 ATTACK = "</text><script>alert(1)</script>\"'&\x1b]0;x\x07\n"

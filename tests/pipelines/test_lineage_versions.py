@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.make_metadata import RunStory, write_runs
-from pipelines.history import trace_history
-from pipelines.lineage import render_lineage
-from pipelines.lineage_config import note_config
-from pipelines.lineage_versions import find_version
-from pipelines.metadata_store import open_store
+from pipelines.history.tracing import trace_history
+from pipelines.lineage.config import note_config
+from pipelines.lineage.model_lineage import render_lineage
+from pipelines.lineage.versions import find_version
+from pipelines.metadata.store import open_store
 from servable.cli import main
 from servable.errors import ServableError
 from servable.formats.digest import digest_tree

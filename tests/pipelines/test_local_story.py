@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.lineage import render_lineage, trace_lineage
+from pipelines.lineage.model_lineage import render_lineage, trace_lineage
 from pipelines.local import run_local
+from pipelines.metadata.records import read_executions
 from pipelines.outcome import State
-from pipelines.records import read_executions
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.metadata_address import (
+from pipelines.metadata.address import (
     PASSWORD_VARIABLE,
     StoreAddress,
     check_location,

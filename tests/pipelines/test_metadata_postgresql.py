@@ -9,7 +9,7 @@ from ml_metadata import errors
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2, metadata_store_service_pb2
 
-from pipelines.metadata_postgresql import mend_postgresql
+from pipelines.metadata.postgresql import mend_postgresql
 
 
 class Database:

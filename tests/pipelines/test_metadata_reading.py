@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.make_metadata import RunStory, write_runs
-from pipelines.metadata_reading import MetadataReader
-from pipelines.records import read_executions
+from pipelines.metadata.reading import MetadataReader
+from pipelines.metadata.records import read_executions
 
 RUNS = 5
 NODES = ("convert_ranker", "validate_ranker", "push_ranker")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import metadata_store
-from pipelines.metadata_store import make_connection_config, open_store
+from pipelines.metadata import store
+from pipelines.metadata.store import make_connection_config, open_store
 from servable.errors import SettingsError
 
 
@@ -63,7 +63,7 @@ def test_reading_what_is_not_there_makes_nothing(tmp_path):
     ("content", "text"), [(b"", "run the pipeline first"), (b"no database" * 100, "SQLite file")]
 )
 def test_a_file_that_is_no_store_is_told_at_once(tmp_path, content, text, monkeypatch):
-    monkeypatch.setattr(metadata_store.time, "sleep", lambda seconds: pytest.fail("tried again"))
+    monkeypatch.setattr(store.time, "sleep", lambda seconds: pytest.fail("tried again"))
     path = tmp_path / "other.sqlite"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=text):
@@ -73,7 +73,7 @@ def test_a_file_that_is_no_store_is_told_at_once(tmp_path, content, text, monkey
 @pytest.mark.parametrize("scheme", ["mysql", "postgresql", "grpc"])
 def test_a_server_that_is_not_there_is_tried_again_and_told(environment, scheme, capfd):
     waited = []
-    environment.setattr(metadata_store.time, "sleep", waited.append)
+    environment.setattr(store.time, "sleep", waited.append)
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         port = place.getsockname()[1]
@@ -108,6 +108,6 @@ def test_passwords_stay_out_of_the_log(environment, caplog):
 
 
 def test_only_asking_imports_ml_metadata():
-    source = Path(metadata_store.__file__).read_text()
+    source = Path(store.__file__).read_text()
     assert "\nimport ml_metadata" not in source
     assert "\nfrom ml_metadata" not in source

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.metadata.records import ArtifactRecord, ExecutionRecord
 from pipelines.outcome import (
     ModelOutcome,
     RunOutcome,
@@ -15,8 +16,7 @@ from pipelines.outcome import (
     find_newest_version,
     must_push_again,
 )
-from pipelines.records import ArtifactRecord, ExecutionRecord
-from pipelines.rendering import render_outcome
+from pipelines.rendering.outcomes import render_outcome
 from pipelines.settings import ModelSettings
 from servable.errors import SourceError
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.lineage import trace_lineage
+from pipelines.lineage.model_lineage import trace_lineage
 from pipelines.local import run_local
 from pipelines.outcome import State
 from pipelines.settings_file import load_settings

@@ -10,8 +10,8 @@ import pytest
 
 from pipelines.beam import run_beam
 from pipelines.local import run_local
+from pipelines.metadata.records import read_executions
 from pipelines.outcome import State
-from pipelines.records import read_executions
 from pipelines.settings_file import load_settings
 from servable.formats.digest import digest_tree
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.records import read_executions
+from pipelines.metadata.records import read_executions
 
 pytestmark = [
     pytest.mark.tfx,

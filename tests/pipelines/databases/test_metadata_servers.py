@@ -18,10 +18,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.history import trace_history
-from pipelines.lineage_versions import find_version
-from pipelines.metadata_store import open_store
-from pipelines.records import read_executions
+from pipelines.history.tracing import trace_history
+from pipelines.lineage.versions import find_version
+from pipelines.metadata.records import read_executions
+from pipelines.metadata.store import open_store
 from servable.errors import SettingsError
 
 pytestmark = [

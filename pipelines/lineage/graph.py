@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from pipelines.lineage import Lineage, Verdict
-from pipelines.rendering_graph import Graph, GraphEdge, GraphNode, Kind
+from pipelines.lineage.model_lineage import Lineage, Verdict
+from pipelines.rendering.graph import Graph, GraphEdge, GraphNode, Kind
 
 _DIGEST_CHARS = 12
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pipelines.lineage import Lineage, Verdict, find_pushed_path
-from pipelines.lineage_config import CONFIG_DIGEST, CONFIG_PATH, CONFIG_TEXT
-from pipelines.records import ArtifactRecord, ExecutionRecord, RunRecord
+from pipelines.lineage.config import CONFIG_DIGEST, CONFIG_PATH, CONFIG_TEXT
+from pipelines.lineage.model_lineage import Lineage, Verdict, find_pushed_path
+from pipelines.metadata.records import ArtifactRecord, ExecutionRecord, RunRecord
 
 # What a converter of this project writes on its Model, and nobody else does.
 _OWN: Final = "saved_model_digest"

@@ -21,8 +21,7 @@ def lighten_start(arguments: Sequence[str]) -> None:
     """Leaves out what is not needed, before TFX is imported.
 
     Args:
-        arguments: As `kubeflow_task.main` takes them. Executors of other components have everything as they
-            know it.
+        arguments: As `task.main` takes them. Executors of other components have everything as they know it.
     """
     if _CLASS not in arguments[:-1]:
         return

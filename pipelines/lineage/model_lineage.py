@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pipelines.records import ArtifactRecord
+from pipelines.metadata.records import ArtifactRecord
 from pipelines.settings import Settings
 from servable.formats.digest import digest_tree
 
@@ -107,7 +107,7 @@ def trace_lineage(settings: Settings) -> tuple[Lineage, ...]:
     Raises:
         SettingsError: The pipeline has not run yet.
     """
-    from pipelines.history import trace_history
+    from pipelines.history.tracing import trace_history
 
     names = {model.name for model in settings.models}
     entries = trace_history(settings.pipeline.metadata, settings.pipeline.name)
@@ -141,7 +141,7 @@ def find_pushed_path(pushed: ArtifactRecord) -> Path | None:
 
 def render_lineage(lineages: tuple[Lineage, ...]) -> str:
     """Writes lineages for people, one paragraph each."""
-    from pipelines.lineage_text import render_one
+    from pipelines.lineage.text import render_one
 
     if not lineages:
         return "Nothing was pushed or refused yet."

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipelines.airflow_description import DagDescription, NodeDescription
-from pipelines.airflow_parameters import list_parameters
-from pipelines.airflow_runner_file import AirflowSettings
 from pipelines.conversion import Branch
+from pipelines.on_airflow.description import DagDescription, NodeDescription
+from pipelines.on_airflow.parameters import list_parameters
+from pipelines.on_airflow.runner_file import AirflowSettings
 from pipelines.settings import Settings
 from servable.errors import SettingsError
 

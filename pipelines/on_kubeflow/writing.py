@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.kubeflow_runner_file import Backend, KubeflowSettings
 from pipelines.kubeflow_v2 import make_platform_spec
+from pipelines.on_kubeflow.runner_file import Backend, KubeflowSettings
 from servable.errors import SettingsError
 
 

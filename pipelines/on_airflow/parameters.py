@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pipelines.airflow_description import ParameterDescription
+from pipelines.on_airflow.description import ParameterDescription
 from pipelines.settings import ModelSettings, Settings
 from servable.errors import SettingsError
 

@@ -72,7 +72,7 @@ def read_place(arguments: argparse.Namespace) -> Place:
             advice="name one of them, such as configs/local.yaml",
         )
     if arguments.metadata is not None:
-        from pipelines.metadata_address import check_location, is_address
+        from pipelines.metadata.address import check_location, is_address
 
         text = arguments.metadata
         location = check_location(text) if is_address(text) else Path(text)

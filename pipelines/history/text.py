@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any, Final
 
-from pipelines.lineage import Lineage
+from pipelines.lineage.model_lineage import Lineage
 from servable.plain_text import make_plain
 
 _DIGEST_CHARS: Final = 12

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipelines.metadata_address import PASSWORD_VARIABLE, StoreAddress
+from pipelines.metadata.address import PASSWORD_VARIABLE, StoreAddress
 from servable.errors import SettingsError
 
 _PROBE_S: Final = 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipelines.rendering_graph import Graph, Kind
+from pipelines.rendering.graph import Graph, Kind
 from servable.plain_text import make_plain
 
 _COLOURS: Final = {

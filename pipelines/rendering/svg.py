@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
 
-from pipelines.rendering_graph import Graph, GraphEdge, GraphNode
+from pipelines.rendering.graph import Graph, GraphEdge, GraphNode
 from servable.plain_text import make_plain
 
 # In pixels.

@@ -1,4 +1,4 @@
-"""Runs one node for a task of Airflow: `python -m pipelines.airflow_node DESCRIPTION --node ID ...`.
+"""Runs one node for a task of Airflow: `python -m pipelines.on_airflow.node DESCRIPTION --node ID ...`.
 
 What passes through: a description, a node's id and a run's parameters come in; the node is run by TFX's
 AirflowDagRunner, and an exit code goes out. TFX and Airflow are imported once the parameters are right.
@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from components.rejection import ModelRejectedError
-from pipelines.airflow_attempts import fail_attempt
-from pipelines.airflow_description import DagDescription
-from pipelines.airflow_parameters import apply_parameters
-from pipelines.airflow_process import die_with_parent
 from pipelines.commands.common import EXIT_COULD_NOT, EXIT_DONE, EXIT_REFUSED, EXIT_USAGE
 from pipelines.conversion import Branch, create_pipeline
 from pipelines.lean_imports import lighten_imports
-from pipelines.lineage_config import note_config
-from pipelines.metadata_store import open_store
+from pipelines.lineage.config import note_config
+from pipelines.metadata.records import ExecutionRecord, read_executions
+from pipelines.metadata.store import open_store
+from pipelines.on_airflow.attempts import fail_attempt
+from pipelines.on_airflow.description import DagDescription
+from pipelines.on_airflow.parameters import apply_parameters
+from pipelines.on_airflow.process import die_with_parent
 from pipelines.outcome import must_push_again
-from pipelines.records import ExecutionRecord, read_executions
 from pipelines.settings import Settings
 from pipelines.settings_file import load_settings
 from servable.errors import ServableError, SettingsError
@@ -123,7 +123,7 @@ def _import_quietly() -> None:
 def _launch(settings: Settings, node_id: str, run_id: str) -> None:
     from tfx.orchestration.airflow.airflow_dag_runner import AirflowDagRunner, AirflowPipelineConfig
 
-    from pipelines.airflow_launcher import AttemptLauncher
+    from pipelines.on_airflow.launcher import AttemptLauncher
 
     config = AirflowPipelineConfig(
         airflow_dag_config={"schedule": None}, supported_launcher_classes=[AttemptLauncher]
@@ -176,7 +176,7 @@ def _complain(error: Exception, exit_code: int) -> int:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.airflow_node", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipelines.on_airflow.node", description=__doc__)
     parser.add_argument("description", type=Path, help="JSON file of the DAG")
     parser.add_argument("--node", required=True, help="id of the node")
     parser.add_argument("--run-id", required=True, help="id of the DAG run")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.source_probe.staging import find_staged_path
-from pipelines.kubeflow_start import lighten_start
+from pipelines.on_kubeflow.start import lighten_start
 from servable.errors import SettingsError
 
 _INVOCATION: Final = "--json_serialized_invocation_args"

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.metadata_address import StoreAddress, check_location, is_address
-from pipelines.metadata_failures import OpeningFailure, catch_native_messages
-from pipelines.metadata_postgresql import mend_postgresql
-from pipelines.metadata_secrets import keep_out_of_logs
+from pipelines.metadata.address import StoreAddress, check_location, is_address
+from pipelines.metadata.failures import OpeningFailure, catch_native_messages
+from pipelines.metadata.passwords import keep_out_of_logs
+from pipelines.metadata.postgresql import mend_postgresql
 from servable.errors import SettingsError
 
 __all__ = ["check_location", "is_address", "make_connection_config", "open_store"]

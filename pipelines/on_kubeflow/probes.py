@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from components.source_probe.probing import ProbeKind, list_inputs, list_outputs
-from pipelines.kubeflow_mending import Spec, add_dependency, get_container, get_tasks
-from pipelines.kubeflow_runner_file import CacheKey
+from pipelines.on_kubeflow.mending import Spec, add_dependency, get_container, get_tasks
+from pipelines.on_kubeflow.runner_file import CacheKey
 
 _COMMAND: Final = ("python", "-m", "components.source_probe")
 _MESSAGE: Final = ("--executor_input", "{{$}}")

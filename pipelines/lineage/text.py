@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.lineage import Lineage, Verdict
-from pipelines.lineage_config import digest_config
+from pipelines.lineage.config import digest_config
+from pipelines.lineage.model_lineage import Lineage, Verdict
 from servable.plain_text import make_plain
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.history import trace_pipeline
-from pipelines.lineage import Lineage, look_at_pushed
-from pipelines.metadata_reading import MetadataReader
+from pipelines.history.tracing import trace_pipeline
+from pipelines.lineage.model_lineage import Lineage, look_at_pushed
+from pipelines.metadata.reading import MetadataReader
 from servable.errors import ServableError
 from servable.formats.digest import digest_tree
 

@@ -1,6 +1,6 @@
 """A drawn graph as values, and the one door through which it becomes a file.
 
-What passes through: `lineage_graph.py` places boxes on a grid and ties them with arrows; the suffix of the
+What passes through: `lineage/graph.py` places boxes on a grid and ties them with arrows; the suffix of the
 file's name decides whether an SVG, a page or a text for Graphviz is written. Neither TensorFlow nor TFX here.
 """
 
@@ -87,8 +87,8 @@ def write_graph(graph: Graph, path: Path) -> None:
         SettingsError: It ends otherwise.
         OSError: It cannot be written.
     """
-    from pipelines.rendering_dot import render_dot
-    from pipelines.rendering_svg import render_page, render_svg
+    from pipelines.rendering.dot import render_dot
+    from pipelines.rendering.svg import render_page, render_svg
 
     renderers = {".svg": render_svg, ".html": render_page, ".dot": render_dot}
     render = renderers.get(path.suffix.lower())

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.metadata_store import open_store
+from pipelines.metadata.store import open_store
 
 CONFIG_PATH: Final = "config_path"
 CONFIG_DIGEST: Final = "config_digest"

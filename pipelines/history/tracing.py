@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.lineage import Lineage
-from pipelines.lineage_tracing import trace_executions
-from pipelines.metadata_reading import MetadataReader
+from pipelines.lineage.model_lineage import Lineage
+from pipelines.lineage.tracing import trace_executions
+from pipelines.metadata.reading import MetadataReader
 from servable.errors import SettingsError
 
 

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.history import choose_pipeline, find_skipped, list_steps, trace_history
-from pipelines.history_options import Place
-from pipelines.history_text import render_history, write_json
-from pipelines.lineage import Lineage, render_lineage
-from pipelines.lineage_graph import draw_history, draw_lineage
-from pipelines.lineage_versions import FoundVersion, find_version
-from pipelines.rendering_graph import Graph, write_graph
+from pipelines.history.options import Place
+from pipelines.history.text import render_history, write_json
+from pipelines.history.tracing import choose_pipeline, find_skipped, list_steps, trace_history
+from pipelines.lineage.graph import draw_history, draw_lineage
+from pipelines.lineage.model_lineage import Lineage, render_lineage
+from pipelines.lineage.versions import FoundVersion, find_version
+from pipelines.rendering.graph import Graph, write_graph
 
 EXIT_DONE: Final = 0
 EXIT_CHANGED: Final = 1
@@ -73,7 +73,7 @@ def show_version(place: Place, wanted: str, arguments: argparse.Namespace) -> in
     Raises:
         ServableError: Nothing that was pushed matches.
     """
-    from pipelines.lineage import look_at_pushed
+    from pipelines.lineage.model_lineage import look_at_pushed
 
     found = find_version(place.location, wanted, pipeline=place.pipeline, model=arguments.model)
     found = tuple(FoundVersion(look_at_pushed(one.lineage), one.note) for one in found)

@@ -14,14 +14,14 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from pipelines.kubeflow_replay_inputs import (
+from pipelines.on_kubeflow.replay_inputs import (
     TaskResult,
     TaskState,
     list_dependencies,
     make_cache_key,
     resolve_inputs,
 )
-from pipelines.kubeflow_replay_pod import CommandRunner, Pod
+from pipelines.on_kubeflow.replay_pod import CommandRunner, Pod
 
 
 class ReplayedBackend:

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pipelines.metadata_store import open_store
-from pipelines.records import ArtifactRecord, ExecutionRecord, RunRecord, Value
+from pipelines.metadata.records import ArtifactRecord, ExecutionRecord, RunRecord, Value
+from pipelines.metadata.store import open_store
 
 # More ids in one question would make a statement too long for some servers.
 _IDS_PER_QUESTION: Final = 500

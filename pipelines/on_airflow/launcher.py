@@ -18,7 +18,7 @@ from tfx.dsl.io import fileio
 from tfx.orchestration import metadata
 from tfx.orchestration.launcher import in_process_component_launcher
 
-from pipelines.airflow_attempts import fail_attempt, find_attempt, retire_attempt
+from pipelines.on_airflow.attempts import fail_attempt, find_attempt, retire_attempt
 
 
 class AttemptLauncher(in_process_component_launcher.InProcessComponentLauncher):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """What ML Metadata has written down about a pipeline, as plain values.
 
-What passes through: a runner asks what one run did, `lineage.py` where a model comes from. Values come from
-`metadata_reading.py`, which knows how TFX's two stacks lay them out. TFX is not needed.
+What passes through: a runner asks what one run did, `pipelines/lineage` where a model comes from. Values come
+from `reading.py`, which knows how TFX's two stacks lay them out. TFX is not needed.
 """
 
 from __future__ import annotations
@@ -95,6 +95,6 @@ def read_executions(
     Raises:
         SettingsError: There is no such store, or it does not let us in.
     """
-    from pipelines.metadata_reading import MetadataReader
+    from pipelines.metadata.reading import MetadataReader
 
     return MetadataReader.open(location).read_executions(pipeline_name, run_id=run_id)

@@ -1,7 +1,7 @@
 """What an Airflow DAG needs to know of a pipeline, as a small JSON file.
 
-What passes through: `airflow_compiling.py` writes it from the settings, `airflow_dag.py` reads it each time
-that Airflow parses its DAGs. The standard library alone: neither TensorFlow nor TFX, Airflow nor pydantic.
+What passes through: `compiling.py` writes it from the settings, `airflow_dag.py` reads it each time that
+Airflow parses its DAGs. The standard library alone: neither TensorFlow nor TFX, Airflow nor pydantic.
 """
 
 from __future__ import annotations

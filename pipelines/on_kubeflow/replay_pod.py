@@ -111,7 +111,7 @@ def run_in_process(command: Sequence[str], environment: Mapping[str, str]) -> bo
         ValueError: It is not one of this project's commands.
     """
     from components.source_probe import __main__ as source_probe
-    from pipelines import kubeflow_task
+    from pipelines.on_kubeflow import task
 
     _, _, module, *arguments = command
     # Executors look for their message on the command line (components/blessing.py).
@@ -120,8 +120,8 @@ def run_in_process(command: Sequence[str], environment: Mapping[str, str]) -> bo
         with set_variables(environment):
             if module == "components.source_probe":
                 return source_probe.main(arguments) == 0
-            if module == "pipelines.kubeflow_task":
-                kubeflow_task.main(arguments)
+            if module == "pipelines.on_kubeflow.task":
+                task.main(arguments)
                 return True
     except Exception:
         traceback.print_exc()

@@ -16,7 +16,7 @@ from benchmarks.performance_commands import make_convert_command
 from benchmarks.performance_place import Place
 from benchmarks.performance_rows import Row, run_in_turns
 
-_MODELS: Final = 60
+_MODELS: Final = 200
 # Of what twice the workers could give at best: start-up is not shared, and checks run in processes beside.
 _SHARE_OF_CORES = 0.75
 # A folder takes minutes where other rows take seconds.

@@ -1,4 +1,4 @@
-"""Makes the Keras files that `performance.py` converts: dense layers of 25 MB each, as many as asked for.
+"""Makes the Keras files that `performance.py` converts: dense layers of 9 MB each, as many as asked for.
 
 What passes through: a size goes in, `model.keras` and `model.h5` of the same weights come out. Run in a
 process of its own: python -m benchmarks.performance_files --megabytes 100 --out DIR
@@ -13,7 +13,8 @@ from pathlib import Path
 ARCHIVE_NAME = "model.keras"
 HDF5_NAME = "model.h5"
 
-_UNITS = 2500
+# 9 MB in each layer, as in the largest of ResNet50, whose weights take 100 MB.
+_UNITS = 1500
 _FLOAT_BYTES = 4
 _SMALL_UNITS = 64
 

@@ -50,7 +50,8 @@ def write_large_graph(path: Path, nodes: int) -> None:
 
 
 def write_many_tensors(prefix: Path, count: int, *, value: float = 1.0) -> None:
-    """Writes a checkpoint of many variables of 4 numbers, and its graph: x [4] and all of them summed to y.
+    """Writes a checkpoint of many variables of 4 numbers, and its graph: x [4] through branches that add one after the
+    other, joined to y.
 
     Args:
         prefix: Of the checkpoint.
@@ -70,8 +71,13 @@ def write_many_tensors(prefix: Path, count: int, *, value: float = 1.0) -> None:
         for text in ("container", "shared_name"):
             variable.attr[text].s = b""
         _add(graph, f"{name}/read", "Identity", name, T=_FLOAT)
-    reads = [f"{name}/read" for name in names]
-    _add(graph, "y", "AddN", "x", *reads, T=_FLOAT).attr["N"].i = count + 1
+    ends = []
+    for branch in range(min(_BRANCHES, count)):
+        last = "x"
+        for name in names[branch::_BRANCHES]:
+            last = _add(graph, f"{name}/add", "AddV2", last, f"{name}/read", T=_FLOAT).name
+        ends.append(last)
+    _add(graph, "y", "AddN", *ends, T=_FLOAT).attr["N"].i = len(ends)
     Path(f"{prefix}.meta").write_bytes(meta.SerializeToString())
 
     header = BundleHeaderProto(num_shards=1)

@@ -50,8 +50,9 @@ def write_large_graph(path: Path, nodes: int) -> None:
 
 
 def write_many_tensors(prefix: Path, count: int, *, value: float = 1.0) -> None:
-    """Writes a checkpoint of many variables of 4 numbers, and its graph: x [4] through branches that add one after the
-    other, joined to y.
+    """Writes a checkpoint of many variables of 4 numbers, and its graph.
+
+    x [4] goes through branches that add one variable after the other, and that are joined to y.
 
     Args:
         prefix: Of the checkpoint.

@@ -1,6 +1,6 @@
 """What a run did for each model, and what a server will now load, as plain values.
 
-What passes through: a runner hands in what ML Metadata recorded, `__main__.py` prints the outcomes. Neither
+What passes through: a runner hands in what ML Metadata recorded, `commands/` prints the outcomes. Neither
 TensorFlow nor TFX here.
 """
 

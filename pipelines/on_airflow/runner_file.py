@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from pipelines.settings import FilePath
+from pipelines.settings_fields import FilePath
 from pipelines.yaml_file import read_yaml
 from servable.errors import SettingsError
 

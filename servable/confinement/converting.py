@@ -26,7 +26,7 @@ import numpy as np
 from servable import errors
 from servable.confinement.job import ARRAYS_BYTES, ERROR_FIELDS
 from servable.confinement.jobs import Job, note_imports, start_job
-from servable.confinement.lean_tensorflow import HEAVY_MODULES
+from servable.confinement.lean_tensorflow import is_worth_keeping
 from servable.confinement.limits import Limits, SettledLimits, settle_limits
 from servable.confinement.values import decode_value, encode_value
 from servable.convert import Conversion, ConversionOptions
@@ -137,7 +137,8 @@ def _wait_for_answer(
     except (ChildEndedError, CheckError, ValueError, TypeError, KeyError, MemoryError) as error:
         code = job.wait_for_end(_END_S)
         raise _explain_end(code, Path(request["log"]), limits, request["source"]) from error
-    note_imports(HEAVY_MODULES.intersection(answer.get("imports", [])))
+    told = answer.get("imports")
+    note_imports(filter(is_worth_keeping, told if isinstance(told, list) else ()))
     return answer, arrays
 
 

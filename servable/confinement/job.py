@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from servable.confinement.lean_tensorflow import allow_everything, list_heavy_imports
+from servable.confinement.lean_tensorflow import allow_everything, list_imports
 from servable.confinement.limits import SettledLimits
 from servable.confinement.values import decode_value, encode_value
 from servable.convert import ConversionOptions, convert_source
@@ -53,7 +53,7 @@ def run_job(descriptor: int) -> NoReturn:
     # Not Exception: a module of the user's may call sys.exit, and what a hostile file raises is anything.
     except BaseException as error:
         answer = _describe_error(_explain_starvation(error) or _explain_unforeseen(error))
-    answer["imports"] = list_heavy_imports()
+    answer["imports"] = list_imports()
     channel.send(answer, bodies, deadline_s=deadline_s)
     os._exit(0)  # TensorFlow's own tear-down has nothing left to say
 

@@ -8,6 +8,7 @@ model 8, since Keras goes without what it takes for notebooks and for wrappers.
 from __future__ import annotations
 
 import os
+import sys
 from importlib import metadata
 from typing import Final
 
@@ -65,9 +66,23 @@ def allow_everything() -> None:
     show_packages(_OPTIONAL)
 
 
-def list_heavy_imports() -> list[str]:
+def list_imports() -> list[str]:
     """Lists what this process has imported that is worth keeping for the next job."""
-    return sorted(name for name in HEAVY_MODULES if is_whole(name))
+    return sorted(
+        name for name in {*HEAVY_MODULES, *sys.modules} if is_worth_keeping(name) and is_whole(name)
+    )
+
+
+def is_worth_keeping(name: object) -> bool:
+    """Says whether this is the name of a module that takes time to import, and harms nobody by that."""
+    return isinstance(name, str) and (name in HEAVY_MODULES or name.startswith("servable."))
+
+
+def fill_op_registry() -> None:
+    """Lets TensorFlow note all of its ops, which it does when the first is looked up; no runtime is woken."""
+    registry = sys.modules.get("tensorflow.python.framework.op_def_registry")
+    if registry is not None:
+        registry.get("NoOp")
 
 
 def _choose_behaviour() -> None:

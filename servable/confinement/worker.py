@@ -21,7 +21,7 @@ import warnings
 from typing import NoReturn
 
 from servable.confinement.job import run_job
-from servable.confinement.lean_tensorflow import lighten_imports
+from servable.confinement.lean_tensorflow import fill_op_registry, lighten_imports
 from servable.stand_ins import import_whole, is_whole
 
 _DESCRIPTORS = 2  # per request: frames of the job, and the word on it
@@ -87,6 +87,7 @@ def _fork_job(frames: socket.socket, word: socket.socket, others: list[socket.so
         for name in missing:
             with contextlib.suppress(Exception):  # a job that needs it says what is wrong
                 import_whole(name)
+        fill_op_registry()
         gc.collect()
         gc.freeze()  # a collection in the fork would copy all of it
     pid = os.fork()

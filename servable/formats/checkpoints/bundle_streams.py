@@ -22,7 +22,8 @@ from servable.formats.checkpoints.string_tensors import StringLayout
 from servable.formats.dtypes import ITEM_BYTES
 from servable.formats.files import open_source_file, read_exactly
 
-CHUNK_BYTES: Final = 8 * 2**20
+# What is read, checked and written in turn stays in the cache of a processor.
+CHUNK_BYTES: Final = 2**20
 
 
 def find_entry(bundle: TensorBundle, key: str) -> BundleEntry:

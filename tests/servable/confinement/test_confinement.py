@@ -28,6 +28,7 @@ from servable.errors import (
     UnknownSourceError,
     UnsafeSourceError,
 )
+from servable.runtime.frames import FrameChannel
 from servable.signature import SignatureRequest
 
 pytestmark = pytest.mark.tensorflow
@@ -223,6 +224,35 @@ def test_a_change_that_imports_would_see_starts_another_worker(convert_running, 
     code = "import os\nopen(os.environ['WHERE_TO_WRITE'], 'w').write(os.environ['TF_ENABLE_ONEDNN_OPTS'])\n"
     convert_running(code + SCALE)
     assert (tmp_path / "seen").read_text() == "0"
+
+
+@pytest.mark.parametrize("name", ["tf1.15-lookup-b", "keras3.15-textvec-a", "k2.2.4-bn-b"])
+def test_what_a_job_imports_is_there_for_the_next_and_wakes_nothing(zoo, name, tmp_path):
+    """A thread in the worker would mean that TensorFlow's runtime is awake there: a fork of it may hang."""
+    case = zoo(name)
+    for number in range(2):
+        convert_confined(case.source, tmp_path / str(number), options_of(case))
+    preloaded = set(jobs._place.preload)
+    assert {"servable.sources.opening", "servable.export.exporting"} < preloaded
+    convert_confined(case.source, tmp_path / "last", options_of(case))
+    assert jobs._place.preload == preloaded
+    assert len(os.listdir(f"/proc/{jobs._place.worker._popen.pid}/task")) == 1  # noqa: PTH208
+
+
+@pytest.mark.parametrize("told", [["os.path", "tests", 7, None, ["servable.cli"]], "os", {}, None])
+def test_a_job_cannot_have_the_worker_import_what_it_likes(zoo, tmp_path, monkeypatch, told):
+    noted = []
+    monkeypatch.setattr("servable.confinement.converting.note_imports", noted.extend)
+    receive = FrameChannel.receive
+
+    def answer(self, **how):
+        head, body = receive(self, **how)
+        return (head | {"imports": told} if "conversion" in head else head), body
+
+    monkeypatch.setattr(FrameChannel, "receive", answer)
+    case = zoo("tf1.15-lr-a")
+    convert_confined(case.source, tmp_path / "out", options_of(case))
+    assert noted == []
 
 
 def test_a_worker_that_died_is_replaced(convert_running, tmp_path):

@@ -90,10 +90,10 @@ def test_what_cannot_be_read_is_broken(folder: Path, tmp_path: Path) -> None:
 
 
 def test_tells_how_far_it_is(folder: Path) -> None:
-    (folder / "big").write_bytes(b"x" * 3 * 2**20)
+    (folder / "big").write_bytes(b"x" * 12 * 2**20)
     calls: list[tuple[str, int, int]] = []
     files = [path for path in folder.rglob("*") if path.is_file()]
     digest_files(files, root=folder, progress=lambda *call: calls.append(call))
-    total = 3 * 2**20 + 10
+    total = 12 * 2**20 + 10
     assert calls[-1] == ("digest", total, total)
     assert len(calls) >= 5

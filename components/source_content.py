@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -164,6 +165,7 @@ def digest_option_files(options: ConversionOptions) -> str:
     return ";".join(parts) or _NO_FILES
 
 
+@cache
 def describe_toolchain() -> str:
     """Names every version that shapes a result: TFX itself keys its cache on class paths only."""
     versions = [f"tfx-servable {servable.__version__}"]

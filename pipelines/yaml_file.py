@@ -66,11 +66,13 @@ def read_yaml(path: Path) -> YamlFile:
         ) from error
     lines: dict[KeyPath, int] = {}
     duplicates: list[tuple[KeyPath, int]] = []
+    data = None
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
         if node is not None:
             _note_lines(node, (), lines, duplicates)
-        data = yaml.safe_load(text)
+            data = loader.construct_document(node)
     except yaml.YAMLError as error:
         raise SettingsError(
             "The settings file is not valid YAML.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,8 @@ NOW_S = 1_700_000_000
 
 @pytest.fixture(autouse=True)
 def still_clock(monkeypatch):
-    monkeypatch.setattr("tfx.components.pusher.executor.time.time", lambda: NOW_S + 0.5)
+    clock = SimpleNamespace(time=lambda: NOW_S + 0.5)
+    monkeypatch.setattr("tfx.components.pusher.executor.time", clock)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ becomes a `Path`.
 
 from __future__ import annotations
 
+import heapq
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,12 @@ from typing import Any
 
 from servable.baseline import Baseline, load_baseline
 from servable.errors import SettingsError
+from servable.formats.publishing import collect_unpublished
 
 # The one file of a baseline artifact.
 BASELINE_FILE = "baseline.npz"
+# Older ones were looked at by the runs before.
+_MAX_ATTEMPTS = 20
 
 
 def find_local_dir(uri: str) -> Path:
@@ -108,6 +112,7 @@ def fresh_output_dirs(output_dict: Mapping[str, Sequence[Any]]) -> Iterator[None
     dirs = [find_local_dir(artifact.uri) for artifacts in output_dict.values() for artifact in artifacts]
     for path in dirs:
         _empty_dir(path)
+        _clear_killed_attempts(path.parent)
     try:
         yield
     except BaseException as error:
@@ -116,6 +121,13 @@ def fresh_output_dirs(output_dict: Mapping[str, Sequence[Any]]) -> Iterator[None
         if isinstance(error, SystemExit):
             raise RuntimeError(f"The work ended the process: exit code {error.code}") from error
         raise
+
+
+def _clear_killed_attempts(folder: Path) -> None:
+    """Removes what killed attempts have left half-written, each in a folder that nobody looks at."""
+    attempts = [path for path in folder.iterdir() if path.name.isdecimal()]
+    for path in heapq.nlargest(_MAX_ATTEMPTS, attempts, key=lambda path: int(path.name)):
+        collect_unpublished(path)
 
 
 def _empty_dir(path: Path) -> None:

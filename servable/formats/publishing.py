@@ -7,6 +7,7 @@ the file whose presence means "finished" is copied last.
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,11 +15,13 @@ from pathlib import Path
 
 from servable.errors import ExportError
 from servable.formats.files import sync_path
-from servable.formats.scratch import open_scratch_dir
+from servable.formats.scratch import collect_abandoned, open_scratch_dir
 
 # What a server takes for "finished": of a SavedModel.
 _LAST_FILE = "saved_model.pb"
 _SHARED = 0o777  # less what the user masks
+_SUFFIX = ".tmp"
+_UNPUBLISHED = re.compile(r"(?P<prefix>\..+\.)[0-9a-f]+\.tmp")
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def publish_dir(
         home = next(folder for folder in destination.absolute().parents if folder.is_dir())
         # What an earlier run has left that was killed is removed before.
         prefix = f".{destination.name}."
-        with open_scratch_dir(home, prefix=prefix, suffix=".tmp", mode=_SHARED) as scratch:
+        with open_scratch_dir(home, prefix=prefix, suffix=_SUFFIX, mode=_SHARED) as scratch:
             yield scratch / "saved_model"
             destination.parent.mkdir(parents=True, exist_ok=True)
             move_dir(scratch / "saved_model", destination, last_file)
@@ -55,6 +58,20 @@ def publish_dir(
         for folder in missing:
             with suppress(OSError):  # it holds the finished model, or what somebody else put there
                 folder.rmdir()
+
+
+def collect_unpublished(folder: Path) -> int:
+    """Removes what `publish_dir` has left in a folder where it was killed, whatever it was to become.
+
+    Returns:
+        How many there were; 0 also for a folder that cannot be read.
+    """
+    try:
+        found = [_UNPUBLISHED.fullmatch(path.name) for path in folder.iterdir()]
+    except OSError:
+        return 0
+    prefixes = {match["prefix"] for match in found if match}
+    return sum(collect_abandoned(folder, prefix=prefix, suffix=_SUFFIX) for prefix in prefixes)
 
 
 def move_dir(finished: Path, destination: Path, last_file: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from components.artifacts import find_local_dir, fresh_output_dirs, get_artifact, set_properties
 from servable.errors import SettingsError
+from servable.formats.scratch import ScratchDir
 
 
 def test_missing_directories_are_made(make_artifact, tmp_path):
@@ -20,6 +22,19 @@ def test_leftovers_of_a_killed_attempt_are_gone(make_artifact, tmp_path):
     (tmp_path / "Format-Serving" / "saved_model.pb").touch()
     with fresh_output_dirs({"model": [make_artifact(tmp_path)]}):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_attempt_left_in_its_own_folder_is_gone_but_for_what_is_in_use(make_artifact, tmp_path):
+    abandoned = tmp_path / "model" / "1" / ".Format-Serving.0123456789abcdef.tmp" / "saved_model"
+    abandoned.mkdir(parents=True)
+    (kept := tmp_path / "model" / "1" / "Format-Serving").mkdir()
+    (other := tmp_path / "model" / "2").mkdir()
+    in_use = ScratchDir(other, prefix=".Format-Serving.", suffix=".tmp")
+    with fresh_output_dirs({"model": [make_artifact(tmp_path / "model" / "3")]}):
+        assert not abandoned.parent.exists()
+        assert kept.is_dir()
+        assert Path(in_use.name).is_dir()
+    in_use.cleanup()
 
 
 def test_failure_leaves_nothing_that_looks_finished(make_artifact, tmp_path):

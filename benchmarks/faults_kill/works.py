@@ -189,7 +189,10 @@ def make_push() -> Work:
     def is_finished(folder: Path) -> bool:
         return any(is_complete(path) for path in (folder / "pushed").glob("*"))
 
-    return Work(push, prepare, find_faults, is_finished, lambda folder: _list_names(folder / "tmp"))
+    def list_left(folder: Path) -> list[str]:
+        return _list_hidden(folder / "pushed") + _list_names(folder / "tmp")
+
+    return Work(push, prepare, find_faults, is_finished, list_left)
 
 
 def _has_version(folder: Path, reference: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from components.artifacts import find_serving_dir, get_artifact
 from servable.errors import CheckError, ServableError
-from servable.formats.digest import digest_files
+from servable.formats.digest import HASHERS, MakeHasher, digest_files
 
 SERVED_DIR = "served_dir"
 # Execution properties that the driver adds; with them they are part of the cache key.
@@ -79,8 +79,12 @@ def list_versions(served_dir: Path) -> list[Path]:
     return sorted(complete, key=lambda path: int(path.name), reverse=True)
 
 
-def digest_model(saved_model_dir: Path) -> str:
+def digest_model(saved_model_dir: Path, *, make_hasher: MakeHasher = HASHERS[0]) -> str:
     """Digests a SavedModel without what a platform adds beside it.
+
+    Args:
+        saved_model_dir: Its folder.
+        make_hasher: One of `HASHERS`.
 
     Returns:
         BLAKE3, 64 hex digits; of a model without additions the same as `digest_tree`.
@@ -94,7 +98,7 @@ def digest_model(saved_model_dir: Path) -> str:
         if _ADDED_DIR not in Path(parent).relative_to(saved_model_dir).parts
         for name in names
     ]
-    return digest_files(files, root=saved_model_dir)
+    return digest_files(files, root=saved_model_dir, make_hasher=make_hasher)
 
 
 def resolve_served(

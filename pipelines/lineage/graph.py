@@ -119,7 +119,7 @@ def _make_end(one: Lineage, key: str, column: int, row: int) -> GraphNode:
 
 
 def _shorten(digest: str) -> str:
-    return f"blake3 {digest[:_DIGEST_CHARS]}" if digest else ""
+    return f"digest {digest[:_DIGEST_CHARS]}" if digest else ""
 
 
 def _join(steps: Iterable[int]) -> str:

@@ -6,6 +6,7 @@ imported, so the answer takes a second.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from pipelines.metadata.records import ArtifactRecord
 from pipelines.settings import Settings
-from servable.formats.digest import digest_tree
+from servable.formats.digest import HASHERS, digest_tree
 
 
 class Verdict(StrEnum):
@@ -34,16 +35,16 @@ class Lineage:
         source_path: Exact prefix or file that was read.
         source_format: Its kind, such as "tf1-saver".
         source_step: Training step, where the source has one.
-        source_digest: BLAKE3 over names and contents of the source's files.
+        source_digest: Digest over names and contents of the source's files.
         toolchain: Versions that converted it.
         model_uri: The Model artifact.
-        saved_model_digest: BLAKE3 of the SavedModel's tree when it was written.
+        saved_model_digest: Digest of the SavedModel's tree when it was written.
         target: The runtime that it is for and its TensorFlow; "" where an older release did not say.
         blessed: Whether it was found fit to serve.
         blessing_message: Why, in one sentence.
         report_uri: Directory with `report.html` and `report.json`; "" where none was made.
         pushed_path: Version directory that a server loads; None when nothing was pushed.
-        pushed_digest: BLAKE3 of what lies there now, "" when nothing does, or nobody has looked.
+        pushed_digest: Digest of what lies there now, "" when nothing does, or nobody has looked.
         finished_at: When it was pushed or refused; when it was converted, where neither happened.
         verdict: What the checks said.
         pushed_version: Its number; "" when nothing was pushed.
@@ -126,12 +127,14 @@ def digest_pushed(folder: Path, expected: str) -> str:
 
     Args:
         folder: The version directory.
-        expected: BLAKE3 of the SavedModel as it was converted.
+        expected: Digest of the SavedModel as it was converted, by this version or an older one.
     """
     from components.served_model import digest_model
 
-    without = digest_model(folder)
-    return without if without == expected else digest_tree(folder)
+    for make_hasher, digest in itertools.product(HASHERS, (digest_model, digest_tree)):
+        if digest(folder, make_hasher=make_hasher) == expected:
+            return expected
+    return digest_tree(folder)
 
 
 def find_pushed_path(pushed: ArtifactRecord) -> Path | None:

@@ -21,11 +21,11 @@ def render_one(lineage: Lineage) -> str:
     step = "" if lineage.source_step is None else f", step {lineage.source_step}"
     rows = [
         ("source", f"{lineage.source_path} ({lineage.source_format}{step})"),
-        ("", f"blake3 {lineage.source_digest}" if lineage.source_digest else ""),
+        ("", f"digest {lineage.source_digest}" if lineage.source_digest else ""),
         ("made by", lineage.upstream),
         ("skipped", describe_skipped(lineage)),
         ("converted", lineage.model_uri),
-        ("", f"blake3 {lineage.saved_model_digest}" if lineage.saved_model_digest else ""),
+        ("", f"digest {lineage.saved_model_digest}" if lineage.saved_model_digest else ""),
         ("by", lineage.toolchain),
         ("for", lineage.target),
         ("checked", lineage.blessing_message or str(lineage.verdict)),

@@ -6,6 +6,7 @@ version that was copied or moved is known by the digest of what it holds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipelines.history.tracing import trace_pipeline
 from pipelines.lineage.model_lineage import Lineage, look_at_pushed
 from pipelines.metadata.reading import MetadataReader
 from servable.errors import ServableError
-from servable.formats.digest import digest_tree
+from servable.formats.digest import HASHERS, digest_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,13 @@ def _find_place(reader: MetadataReader, place: Path) -> list[FoundVersion]:
 
 
 def _digest_each_way(place: Path) -> set[str]:
-    """Digests a version with and without what was added for the server."""
+    """Digests a version with and without what was added for the server, as older records have it too."""
     from components.served_model import digest_model
 
-    return {digest_tree(place), digest_model(place)}
+    return {
+        digest(place, make_hasher=make_hasher)
+        for make_hasher, digest in itertools.product(HASHERS, (digest_model, digest_tree))
+    }
 
 
 def _trace(reader: MetadataReader, type_name: str, wanted: dict[str, Iterable[str]]) -> list[Lineage]:

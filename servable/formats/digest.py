@@ -8,11 +8,12 @@ source are read to tell whether it is another one, and BLAKE3 is as safe and sev
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from blake3 import blake3
@@ -21,12 +22,22 @@ from servable.errors import BrokenSourceError, UnsafeSourceError
 from servable.formats.files import open_source_file, require_inside
 from servable.model import Progress
 
+MakeHasher = Callable[[], Any]
+# The second is what records hold that were made before BLAKE3 was taken.
+HASHERS: Final[tuple[MakeHasher, ...]] = (blake3, hashlib.sha256)
+
 _STAGE: Final = "digest"
 # Large enough that two threads seldom wait for one another, small enough for the caches of a processor.
 _CHUNK_BYTES: Final = 4 * 2**20
 
 
-def digest_files(files: Iterable[Path], *, root: Path, progress: Progress | None = None) -> str:
+def digest_files(
+    files: Iterable[Path],
+    *,
+    root: Path,
+    progress: Progress | None = None,
+    make_hasher: MakeHasher = blake3,
+) -> str:
     """Digests names and contents of files.
 
     Args:
@@ -34,6 +45,7 @@ def digest_files(files: Iterable[Path], *, root: Path, progress: Progress | None
         root: The folder that they lie in; names are taken relative to it, so that its own name is not part
             of the digest.
         progress: Called with "digest", bytes done and bytes in all.
+        make_hasher: One of `HASHERS`.
 
     Returns:
         BLAKE3, 64 hex digits.
@@ -45,7 +57,7 @@ def digest_files(files: Iterable[Path], *, root: Path, progress: Progress | None
     named = {_name_inside(path, root): path for path in files}
     total_bytes = sum(_size_bytes(path) for path in named.values())
     done_bytes = 0
-    hasher = blake3()
+    hasher = make_hasher()
     buffer = np.empty(_CHUNK_BYTES, np.uint8)
     for name, path in sorted(named.items()):
         require_inside(path, root)
@@ -67,14 +79,15 @@ def digest_files(files: Iterable[Path], *, root: Path, progress: Progress | None
                     where=str(path),
                     advice="wait until the training or copying that writes it has ended",
                 )
-    return hasher.hexdigest()
+    return str(hasher.hexdigest())
 
 
-def digest_tree(folder: Path) -> str:
+def digest_tree(folder: Path, *, make_hasher: MakeHasher = blake3) -> str:
     """Digests all files below a folder; empty folders do not count.
 
     Args:
         folder: Such as a SavedModel's.
+        make_hasher: One of `HASHERS`.
 
     Returns:
         BLAKE3, 64 hex digits; the same as `digest_files` of all the files.
@@ -83,7 +96,7 @@ def digest_tree(folder: Path) -> str:
         UnsafeSourceError: A link leads out of the folder, or a link stands for a folder.
         BrokenSourceError: The folder or something in it cannot be read.
     """
-    return digest_files(list_tree(folder), root=folder)
+    return digest_files(list_tree(folder), root=folder, make_hasher=make_hasher)
 
 
 def list_tree(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from pipelines.lineage.versions import find_version
 from pipelines.metadata.store import open_store
 from servable.cli import main
 from servable.errors import ServableError
-from servable.formats.digest import digest_tree
+from servable.formats.digest import HASHERS, digest_tree
 
 VERSIONS = ("1700000000", "1700000001", "1700000002")
 
@@ -28,16 +28,18 @@ def write_version(folder: Path, content: bytes) -> Path:
     return folder
 
 
-@pytest.fixture
-def served(tmp_path, monkeypatch) -> Path:
-    """Three runs, whose versions lie where they were pushed, with the digests that were noted."""
+@pytest.fixture(params=HASHERS, ids=["blake3", "sha256"])
+def served(tmp_path, monkeypatch, request) -> Path:
+    """Three runs, whose versions lie where they were pushed, with the digests that were noted, by then or now."""
     monkeypatch.chdir(tmp_path)
     run_ids = write_runs(tmp_path / "metadata.sqlite", RunStory(3))
     store = open_store(tmp_path / "metadata.sqlite", read_only=False)
     models = sorted(store.get_artifacts_by_type("Model"), key=lambda one: one.id)
     for model, version in zip(models, VERSIONS, strict=True):
         path = write_version(tmp_path / "pushed" / "ranker" / version, version.encode())
-        model.custom_properties["saved_model_digest"].string_value = digest_tree(path)
+        model.custom_properties["saved_model_digest"].string_value = digest_tree(
+            path, make_hasher=request.param
+        )
     store.put_artifacts(models)
     config = tmp_path / "settings.yaml"
     config.write_text("pipeline: {}\n")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
 from servable.errors import BrokenSourceError, UnsafeSourceError
-from servable.formats.digest import digest_files, digest_tree
+from servable.formats.digest import MakeHasher, digest_files, digest_tree
 
 
 @pytest.fixture
@@ -18,11 +19,13 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_is_blake3_over_framed_names_and_contents(folder: Path) -> None:
-    framed = blake3()
+@pytest.mark.parametrize("make_hasher", [blake3, hashlib.sha256])
+def test_is_a_hash_over_framed_names_and_contents(folder: Path, make_hasher: MakeHasher) -> None:
+    framed = make_hasher()
     for name, content in ((b"saved_model.pb", b"graph"), (b"variables/variables.index", b"index")):
         framed.update(len(name).to_bytes(8, "big") + name + len(content).to_bytes(8, "big") + content)
-    assert digest_tree(folder) == framed.hexdigest()
+    assert digest_tree(folder, make_hasher=make_hasher) == framed.hexdigest()
+    assert (digest_tree(folder) == framed.hexdigest()) == (make_hasher is blake3)
 
 
 def test_no_file_has_the_digest_of_no_bytes(tmp_path: Path) -> None:

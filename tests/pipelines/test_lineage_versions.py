@@ -30,7 +30,7 @@ def write_version(folder: Path, content: bytes) -> Path:
 
 @pytest.fixture(params=HASHERS, ids=["blake3", "sha256"])
 def served(tmp_path, monkeypatch, request) -> Path:
-    """Three runs, whose versions lie where they were pushed, with the digests that were noted, by then or now."""
+    """Three runs, whose versions lie where they were pushed, with the digests that were noted then."""
     monkeypatch.chdir(tmp_path)
     run_ids = write_runs(tmp_path / "metadata.sqlite", RunStory(3))
     store = open_store(tmp_path / "metadata.sqlite", read_only=False)

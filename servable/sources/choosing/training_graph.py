@@ -53,7 +53,12 @@ class TrainingGraph:
 
     def __init__(self, meta_graph: Any) -> None:
         """Lays the graph out; `meta_graph` is a MetaGraphDef."""
-        self.nodes: dict[str, Any] = index_nodes(meta_graph.graph_def)
+        # TensorFlow refuses such names too; here nobody could ask for the node by its own.
+        self.nodes: dict[str, Any] = {
+            name: node
+            for name, node in index_nodes(meta_graph.graph_def).items()
+            if name and not name.startswith("^")
+        }
         self.functions = {f.signature.name: f for f in meta_graph.graph_def.library.function}
         self.bodies: dict[str, TrainingGraph | None] = {}
         self.argument_uses: dict[tuple[str, int], list[Any]] = {}

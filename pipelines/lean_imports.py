@@ -71,5 +71,5 @@ def _prefer_local_files() -> None:
 
     from pipelines.local_files import LocalFiles
 
-    # TensorFlow's has 0, and the lowest number wins.
-    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFiles, priority=-1)
+    # TFX gives TensorFlow's 10 and its own 20; the lowest number wins.
+    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFiles, priority=0)

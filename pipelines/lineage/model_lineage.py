@@ -7,6 +7,7 @@ imported, so the answer takes a second.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -129,12 +130,15 @@ def digest_pushed(folder: Path, expected: str) -> str:
         folder: The version directory.
         expected: Digest of the SavedModel as it was converted, by this version or an older one.
     """
+    return expected if expected in digest_each_way(folder) else digest_tree(folder)
+
+
+def digest_each_way(folder: Path) -> Iterator[str]:
+    """Digests a version without and with what was added for the server, and then as older records have it."""
     from components.served_model import digest_model
 
     for make_hasher, digest in itertools.product(HASHERS, (digest_model, digest_tree)):
-        if digest(folder, make_hasher=make_hasher) == expected:
-            return expected
-    return digest_tree(folder)
+        yield digest(folder, make_hasher=make_hasher)
 
 
 def find_pushed_path(pushed: ArtifactRecord) -> Path | None:

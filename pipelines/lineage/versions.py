@@ -6,16 +6,14 @@ version that was copied or moved is known by the digest of what it holds.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.history.tracing import trace_pipeline
-from pipelines.lineage.model_lineage import Lineage, look_at_pushed
+from pipelines.lineage.model_lineage import Lineage, digest_each_way, look_at_pushed
 from pipelines.metadata.reading import MetadataReader
 from servable.errors import ServableError
-from servable.formats.digest import HASHERS, digest_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +79,13 @@ def _find_place(reader: MetadataReader, place: Path) -> list[FoundVersion]:
     matches = [FoundVersion(look_at_pushed(one)) for one in found if str(one.pushed_path) in same]
     if not place.is_dir() or any(match.lineage.is_intact for match in matches):
         return matches
-    digests = _digest_each_way(place)
+    digests = set(digest_each_way(place))
     others = _trace(reader, "Model", {"saved_model_digest": digests})
     for one in others:
         if one.saved_model_digest in digests:
             lineage = look_at_pushed(one)
             matches.append(FoundVersion(lineage, f"{place} holds the same bytes as this model"))
     return matches
-
-
-def _digest_each_way(place: Path) -> set[str]:
-    """Digests a version with and without what was added for the server, as older records have it too."""
-    from components.served_model import digest_model
-
-    return {
-        digest(place, make_hasher=make_hasher)
-        for make_hasher, digest in itertools.product(HASHERS, (digest_model, digest_tree))
-    }
 
 
 def _trace(reader: MetadataReader, type_name: str, wanted: dict[str, Iterable[str]]) -> list[Lineage]:

@@ -68,9 +68,7 @@ def allow_everything() -> None:
 
 def list_imports() -> list[str]:
     """Lists what this process has imported that is worth keeping for the next job."""
-    return sorted(
-        name for name in {*HEAVY_MODULES, *sys.modules} if is_worth_keeping(name) and is_whole(name)
-    )
+    return sorted(name for name in list(sys.modules) if is_worth_keeping(name) and is_whole(name))
 
 
 def is_worth_keeping(name: object) -> bool:
